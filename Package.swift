@@ -1,0 +1,121 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// The core (everything that does no gRPC and no HTTP) builds alone in seconds with BATON_PACKAGE=core.
+// The sanitizers need that: each of them builds the whole graph anew.
+let coreOnly = ProcessInfo.processInfo.environment["BATON_PACKAGE"] == "core"
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
+
+let grpc: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcInProcess: Target.Dependency = .product(name: "GRPCInProcessTransport", package: "grpc-swift-2")
+let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+func core(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func test(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+// In the order of docs/design.md: a target imports those above it, never one below.
+let coreTargets: [Target] = [
+  .target(
+    name: "CKernels",
+    // Debug builds compile C without optimisation, which makes even the smallest model unusable.
+    cSettings: strictC + [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=off"])]
+  ),
+  .systemLibrary(name: "COpenSSL"),
+  core("ServingTypes", ["CKernels", "COpenSSL"]),
+  core("Observability", ["ServingTypes"]),
+  core("Tokenization", ["ServingTypes"]),
+  core("ModelRuntime", ["CKernels", "ServingTypes"]),
+  core("KVCache", ["ServingTypes"]),
+  core("Scheduling", ["ServingTypes", "KVCache"]),
+  core("SpeculativeDecoding", ["ServingTypes"]),
+  core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
+  core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+]
+
+let coreTests: [Target] = [
+  test("ServingTypesTests", ["ServingTypes", "CKernels"]),
+  test("ObservabilityTests", ["Observability"]),
+  test("TokenizationTests", ["Tokenization", "ModelRuntime", "ServingTestKit"]),
+  test("ModelRuntimeTests", ["ModelRuntime", "CKernels", "Tokenization", "ServingTestKit"]),
+  test("KVCacheTests", ["KVCache", "ServingTestKit"]),
+  test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
+  test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
+  test("EngineTests", ["Engine", "ServingTestKit"]),
+]
+
+let shellTargets: [Target] = [
+  .systemLibrary(name: "CHiredis"),
+  .systemLibrary(name: "CgRPC"),
+  .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
+  core("GRPCTransport", ["CgRPC", grpc]),
+  core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
+  core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
+  core("Directory", ["ServingTypes", "CHiredis"]),
+  core(
+    "Routing",
+    ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
+  core("OpenAIAPI", ["ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, logging]),
+  core(
+    "PrefillServer",
+    ["ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf, logging]),
+  core(
+    "DecodeServer",
+    [
+      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc,
+      grpcProtobuf, logging,
+    ]),
+  core("RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
+  .executableTarget(
+    name: "baton",
+    dependencies: [
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
+      "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
+      arguments, yams, logging, lifecycle, grpc, grpcInProcess,
+    ],
+    swiftSettings: strict),
+]
+
+let shellTests: [Target] = [
+  test("GRPCTransportTests", ["GRPCTransport", grpc]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit", grpcInProcess]),
+  test("KVTransferTests", ["KVTransfer", "ServingTestKit", grpcInProcess]),
+  test("DirectoryTests", ["Directory", "ServingTestKit"]),
+  test("RoutingTests", ["Routing", "ServingTestKit", grpcInProcess]),
+  test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
+  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit", grpcInProcess]),
+  test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
+  test("TidyTests", []),
+]
+
+let package = Package(
+  name: "baton",
+  products: coreOnly ? [] : [.executable(name: "baton", targets: ["baton"])],
+  dependencies: coreOnly
+    ? []
+    : [
+      .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+      .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
+      .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+      .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+      .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+      .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+      .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+      .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    ],
+  targets: coreTargets + coreTests + (coreOnly ? [] : shellTargets + shellTests),
+  swiftLanguageModes: [.v6]
+)
