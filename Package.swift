@@ -71,14 +71,19 @@ let shellTargets: [Target] = [
   core("OpenAIAPI", ["ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, logging]),
   core(
     "PrefillServer",
-    ["ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf, logging]),
+    [
+      "ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf,
+      logging,
+    ]),
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc,
+      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory",
+      grpc,
       grpcProtobuf, logging,
     ]),
-  core("RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
+  core(
+    "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
   .executableTarget(
     name: "baton",
     dependencies: [

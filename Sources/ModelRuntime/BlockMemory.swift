@@ -4,7 +4,7 @@ import ServingTypes
 /// The pool's memory: `blockCount` blocks of `blockBytes` each, committed page by page as it is first written.
 ///
 /// Any thread may touch a block's bytes while it holds a pin on that block; the engine's thread orders everything else.
-public final class BlockMemory: @unchecked Sendable {  // safe: immutable; the bytes are guarded by pins (DESIGN section 3)
+public final class BlockMemory: @unchecked Sendable {  // safe: pins guard the bytes
   public let blockBytes: Int
   public let blockCount: Int
   private let base: UnsafeMutableRawPointer
