@@ -10,7 +10,6 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
 
 let grpc: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
-let grpcInProcess: Target.Dependency = .product(name: "GRPCInProcessTransport", package: "grpc-swift-2")
 let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
@@ -89,19 +88,19 @@ let shellTargets: [Target] = [
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      arguments, yams, logging, lifecycle, grpc, grpcInProcess,
+      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
   test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit", grpcInProcess]),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit", grpcInProcess]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"),
+  test("KVTransferTests", ["KVTransfer", "ServingTestKit"),
   test("DirectoryTests", ["Directory", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit", grpcInProcess]),
+  test("RoutingTests", ["Routing", "ServingTestKit"),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit", grpcInProcess]),
+  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
   test("TidyTests", []),
 ]

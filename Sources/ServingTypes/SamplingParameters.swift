@@ -13,8 +13,8 @@ public struct SamplingParameters: Hashable, Sendable {
   public var frequencyPenalty: Float
   public var presencePenalty: Float
   public var logitBias: [TokenID: Float]
-  /// Set by the router when the client gives none, so that every worker draws the same tokens.
-  public var seed: UInt64
+  /// The router assigns one where the client gives none, so that every worker draws the same tokens.
+  public var seed: UInt64?
   /// New tokens at most; nil means up to the model's context.
   public var maxTokens: Int?
   public var minTokens: Int
@@ -34,7 +34,7 @@ public struct SamplingParameters: Hashable, Sendable {
 
   public init(
     temperature: Float = 1, topK: Int = 0, topP: Float = 1, minP: Float = 0, repetitionPenalty: Float = 1,
-    frequencyPenalty: Float = 0, presencePenalty: Float = 0, logitBias: [TokenID: Float] = [:], seed: UInt64 = 0,
+    frequencyPenalty: Float = 0, presencePenalty: Float = 0, logitBias: [TokenID: Float] = [:], seed: UInt64? = nil,
     maxTokens: Int? = nil, minTokens: Int = 0, stop: [String] = [], stopTokenIDs: [TokenID] = [],
     ignoreEOS: Bool = false, logprobs: Int? = nil, n: Int = 1, speculative: Bool = true
   ) {
