@@ -1,8 +1,8 @@
 /// How a tensor's elements are stored, in blocks of `blockSize` elements along its first dimension.
 public enum GGUFTensorType: Hashable, Sendable, CustomStringConvertible {
   case f32, f16, bf16
-  case q4_0, q4_1, q5_0, q5_1, q8_0
-  case q4_K, q5_K, q6_K
+  case q40, q41, q50, q51, q80
+  case q4K, q5K, q6K
   /// A type that the format has, or may have, and that is refused when its bytes are asked for.
   case other(UInt32)
 
