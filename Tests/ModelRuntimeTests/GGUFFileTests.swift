@@ -19,7 +19,7 @@ import Testing
     writer.set("kinds", .int32s([1, -1, 6]))
     writer.set("sizes", .uint64s([5, 6]))
     writer.addTensor("a.weight", dimensions: [4, 2], floats: [1, 2, 3, 4, 5, 6, 7, 8])
-    writer.addTensor("b.weight", dimensions: [32, 3], type: .q8_0, data: [UInt8](0..<102))
+    writer.addTensor("b.weight", dimensions: [32, 3], type: .q80, data: [UInt8](0..<102))
     return writer
   }
 
@@ -70,7 +70,7 @@ import Testing
     #expect(first.rowBytes == 16)
     #expect(try file.bytes(of: first).load(fromByteOffset: 28, as: Float.self) == 8)
     let second = try file.tensor("b.weight")
-    #expect(second.type == .q8_0)
+    #expect(second.type == .q80)
     #expect(second.byteCount == 102)
     #expect(try file.bytes(of: second).elementsEqual(UInt8(0)..<102))
     #expect(file.optionalTensor("c.weight") == nil)

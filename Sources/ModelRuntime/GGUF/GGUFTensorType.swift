@@ -11,14 +11,14 @@ public enum GGUFTensorType: Hashable, Sendable, CustomStringConvertible {
     switch rawValue {
     case 0: self = .f32
     case 1: self = .f16
-    case 2: self = .q4_0
-    case 3: self = .q4_1
-    case 6: self = .q5_0
-    case 7: self = .q5_1
-    case 8: self = .q8_0
-    case 12: self = .q4_K
-    case 13: self = .q5_K
-    case 14: self = .q6_K
+    case 2: self = .q40
+    case 3: self = .q41
+    case 6: self = .q50
+    case 7: self = .q51
+    case 8: self = .q80
+    case 12: self = .q4K
+    case 13: self = .q5K
+    case 14: self = .q6K
     case 30: self = .bf16
     default: self = .other(rawValue)
     }
@@ -29,14 +29,14 @@ public enum GGUFTensorType: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .f32: 0
     case .f16: 1
-    case .q4_0: 2
-    case .q4_1: 3
-    case .q5_0: 6
-    case .q5_1: 7
-    case .q8_0: 8
-    case .q4_K: 12
-    case .q5_K: 13
-    case .q6_K: 14
+    case .q40: 2
+    case .q41: 3
+    case .q50: 6
+    case .q51: 7
+    case .q80: 8
+    case .q4K: 12
+    case .q5K: 13
+    case .q6K: 14
     case .bf16: 30
     case .other(let number): number
     }
@@ -47,14 +47,14 @@ public enum GGUFTensorType: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .f32: (1, 4)
     case .f16, .bf16: (1, 2)
-    case .q4_0: (32, 18)
-    case .q4_1: (32, 20)
-    case .q5_0: (32, 22)
-    case .q5_1: (32, 24)
-    case .q8_0: (32, 34)
-    case .q4_K: (256, 144)
-    case .q5_K: (256, 176)
-    case .q6_K: (256, 210)
+    case .q40: (32, 18)
+    case .q41: (32, 20)
+    case .q50: (32, 22)
+    case .q51: (32, 24)
+    case .q80: (32, 34)
+    case .q4K: (256, 144)
+    case .q5K: (256, 176)
+    case .q6K: (256, 210)
     case .other: nil
     }
   }
@@ -70,14 +70,14 @@ public enum GGUFTensorType: Hashable, Sendable, CustomStringConvertible {
     case .f32: "F32"
     case .f16: "F16"
     case .bf16: "BF16"
-    case .q4_0: "Q4_0"
-    case .q4_1: "Q4_1"
-    case .q5_0: "Q5_0"
-    case .q5_1: "Q5_1"
-    case .q8_0: "Q8_0"
-    case .q4_K: "Q4_K"
-    case .q5_K: "Q5_K"
-    case .q6_K: "Q6_K"
+    case .q40: "Q4_0"
+    case .q41: "Q4_1"
+    case .q50: "Q5_0"
+    case .q51: "Q5_1"
+    case .q80: "Q8_0"
+    case .q4K: "Q4_K"
+    case .q5K: "Q5_K"
+    case .q6K: "Q6_K"
     case .other(let number): Self.otherNames[number].map { "\($0) (type \(number))" } ?? "type \(number)"
     }
   }
