@@ -95,12 +95,12 @@ let shellTargets: [Target] = [
 
 let shellTests: [Target] = [
   test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit"),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
+  test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
   test("DirectoryTests", ["Directory", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit"),
+  test("RoutingTests", ["Routing", "ServingTestKit"]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"),
+  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
   test("TidyTests", []),
 ]
