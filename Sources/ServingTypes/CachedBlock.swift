@@ -6,10 +6,12 @@ public struct CachedBlock: Hashable, Sendable {
   public var chain: BlockHash
   /// Blocks before it in the chain.
   public var depth: Int
+  public var tier: CacheTier
 
-  public init(hash: BlockHash, chain: BlockHash, depth: Int) {
+  public init(hash: BlockHash, chain: BlockHash, depth: Int, tier: CacheTier = .device) {
     self.hash = hash
     self.chain = chain
     self.depth = depth
+    self.tier = tier
   }
 }
