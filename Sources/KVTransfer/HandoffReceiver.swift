@@ -1,5 +1,5 @@
-public import Engine
-public import ServingTypes
+import Engine
+import ServingTypes
 
 /// The receiving half of one hand-off: checks every message against what the receiver computed itself, and gives credit.
 ///
