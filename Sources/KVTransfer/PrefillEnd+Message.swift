@@ -29,7 +29,7 @@ extension PrefillEnd {
       firstTokens.append(
         FirstToken(
           sample: Int(first.sample), token: try GeneratedToken(first.token),
-          finish: try FinishReason(first.finishReason)))
+          finish: try FinishReason.decode(first.finishReason)))
     }
     self.init(
       firstTokens: firstTokens, computedTokens: Int(end.computedTokens), cachedTokens: Int(end.cachedTokens),

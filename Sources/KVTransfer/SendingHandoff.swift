@@ -9,6 +9,8 @@ public final class SendingHandoff: Sendable {
   private struct State {
     var sender: HandoffSender<LentBlock>
     var outgoing: [HandoffMessage<LentBlock>] = []
+    /// The first thing that went wrong.
+    var failure: (any Error)?
   }
 
   private let state: Lock<State>
@@ -64,16 +66,26 @@ public final class SendingHandoff: Sendable {
     }
   }
 
-  /// Writes what may be written until `end` was; returns early when the task is cancelled.
-  public func write(to writer: RPCWriter<HandoffMessage<LentBlock>>) async throws {
+  /// Something went wrong: the writer throws it.
+  func fail(_ error: any Error) {
+    state.withLock { state in
+      if state.failure == nil { state.failure = error }
+    }
+    wake.yield()
+  }
+
+  /// Writes what may be written until `end` was.
+  func write(to writer: RPCWriter<HandoffMessage<LentBlock>>) async throws {
     for await _ in wakes {
-      let (messages, isFinished) = state.withLock { state in
+      let (messages, isFinished) = try state.withLock { state throws in
         defer { state.outgoing = [] }
+        if let failure = state.failure { throw failure }
         return (state.outgoing, state.sender.isFinished)
       }
       for message in messages { try await writer.write(message) }
       if isFinished { return }
     }
+    throw ServingError(.cancelled, "the hand-off was cancelled")
   }
 
   /// Gives the pins of unsent blocks back. What the transport holds comes back by itself.

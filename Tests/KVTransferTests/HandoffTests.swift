@@ -188,7 +188,7 @@ import Testing
     do {
       _ = try receiver.message(.block(frame), payloadCount: Self.blockBytes)
       Issue.record("taken: \(frame)")
-    } catch let error as ServingError {
+    } catch {
       #expect(error.code == .dataLoss)
       #expect(error.message.contains(Self.wrongFrames[index].names), "\(error.message)")
     }
@@ -214,7 +214,7 @@ import Testing
       return
     }
     #expect { try receiver.wrote(checksum: 8) } throws: { ($0 as? ServingError)?.code == .dataLoss }
-    #expect(throws: ServingError.self) { try receiver.wrote(checksum: 7) }
+    #expect(throws: ServingError.self) { try receiver.message(.end(Self.end)) }
     #expect(receiver.receivedBlocks == 0)
   }
 
