@@ -60,7 +60,7 @@ let shellTargets: [Target] = [
   .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
-  core("GRPCTransport", ["CgRPC", grpc]),
+  core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
   core(
     "KVTransfer",
@@ -98,8 +98,8 @@ let shellTargets: [Target] = [
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
   test(
     "KVTransferTests",
     ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
