@@ -51,9 +51,9 @@ struct ModelReport: Encodable {
     pre_tokenizer = try file.optionalString("tokenizer.ggml.pre")
     vocabulary = try file.optionalByteStrings("tokenizer.ggml.tokens")?.count
     do {
-      chat_template = "\(try file.makeChatTemplate().family)"
+      chat_template = "\(try file.makeChatTemplate().format)"
     } catch {
-      chat_template = "none: \((error as? ServingError)?.message ?? "\(error)")"
+      chat_template = "none: \(error.message)"
     }
     types = file.tensors.reduce(into: [:]) { $0["\($1.type)", default: 0] += 1 }
     if withTensors {

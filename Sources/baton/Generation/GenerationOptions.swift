@@ -70,8 +70,8 @@ struct GenerationOptions: ParsableArguments {
     var text = prompt ?? ""
     if let promptFile { text = try Self.read(promptFile) }
     if raw { return .text(text) }
-    let system = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
-    return .chat(system + [ChatMessage(role: "user", content: text)])
+    let system = system.map { [ChatMessage(role: .system, content: $0)] } ?? []
+    return .chat(system + [ChatMessage(role: .user, content: text)])
   }
 
   private static func read(_ path: String) throws(ServingError) -> String {
