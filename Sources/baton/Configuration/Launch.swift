@@ -9,10 +9,10 @@ enum Launch {
   ///
   /// - Returns: nil when the effective configuration was asked for and has been printed.
   static func settings<Settings>(
-    _ common: CommonOptions, read: (inout ParameterReader) throws -> Settings
+    _ common: CommonOptions, logLevel: Logger.Level = .info, read: (inout ParameterReader) throws -> Settings
   ) throws -> (settings: Settings, reader: ParameterReader)? {
     var reader = try reader(common)
-    let level = reader.choice("log_level", flag: common.logLevel, default: Logger.Level.info)
+    let level = reader.choice("log_level", flag: common.logLevel, default: logLevel)
     let settings = try read(&reader)
     try reader.finish(known: knownKeys())
     if common.printConfig {
