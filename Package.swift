@@ -14,6 +14,7 @@ let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "g
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -60,9 +61,13 @@ let shellTargets: [Target] = [
   .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
-  core("GRPCTransport", ["CgRPC", grpc]),
+  core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
-  core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
+  core(
+    "KVTransfer",
+    [
+      "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
+    ]),
   core("Directory", ["ServingTypes", "CHiredis"]),
   core(
     "Routing",
@@ -88,15 +93,17 @@ let shellTargets: [Target] = [
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
+  test(
+    "KVTransferTests",
+    ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
   test("DirectoryTests", ["Directory", "ServingTestKit"]),
   test("RoutingTests", ["Routing", "ServingTestKit"]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
