@@ -1,0 +1,6 @@
+/// What a metric's name stands for in the exposition.
+enum MetricKind: String, Hashable, Sendable {
+  case counter
+  case gauge
+  case histogram
+}
