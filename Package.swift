@@ -43,6 +43,8 @@ let coreTargets: [Target] = [
   core("SpeculativeDecoding", ["ServingTypes"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+  .systemLibrary(name: "CHiredis"),
+  core("Directory", ["ServingTypes", "CHiredis"]),
 ]
 
 let coreTests: [Target] = [
@@ -54,16 +56,15 @@ let coreTests: [Target] = [
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
+  test("DirectoryTests", ["Directory"]),
 ]
 
 let shellTargets: [Target] = [
-  .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
   core("GRPCTransport", ["CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
   core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
-  core("Directory", ["ServingTypes", "CHiredis"]),
   core(
     "Routing",
     ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
@@ -97,7 +98,6 @@ let shellTests: [Target] = [
   test("GRPCTransportTests", ["GRPCTransport", grpc]),
   test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
   test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
-  test("DirectoryTests", ["Directory", "ServingTestKit"]),
   test("RoutingTests", ["Routing", "ServingTestKit"]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
   test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
