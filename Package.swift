@@ -14,6 +14,7 @@ let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "g
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -37,7 +38,7 @@ let coreTargets: [Target] = [
   core("ServingTypes", ["CKernels", "COpenSSL"]),
   core("Observability", ["ServingTypes"]),
   core("Tokenization", ["ServingTypes"]),
-  core("ModelRuntime", ["CKernels", "ServingTypes"]),
+  core("ModelRuntime", ["CKernels", "COpenSSL", "ServingTypes", "Tokenization"]),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes"]),
@@ -62,9 +63,13 @@ let coreTests: [Target] = [
 let shellTargets: [Target] = [
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
-  core("GRPCTransport", ["CgRPC", grpc]),
+  core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
-  core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
+  core(
+    "KVTransfer",
+    [
+      "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
+    ]),
   core(
     "Routing",
     ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
@@ -89,16 +94,23 @@ let shellTargets: [Target] = [
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit"]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
+  test(
+    "KVTransferTests",
+    ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
+  test(
+    "RoutingTests",
+    [
+      "ServingTypes", "Observability", "Tokenization", "ServingProtos", "GRPCTransport", "RPC", "Directory", "Routing",
+      "RouterServer", grpc, grpcProtobuf, protobuf,
+    ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
   test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
