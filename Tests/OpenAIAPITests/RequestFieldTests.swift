@@ -52,6 +52,8 @@ import Tokenization
     ),
     (#"{"prompt":"x","seed":18446744073709551615}"#, SamplingParameters(seed: UInt64.max, maxTokens: 16)),
     (#"{"prompt":"x","max_tokens":0,"n":1}"#, SamplingParameters(maxTokens: 0)),
+    (#"{"prompt":"x","max_tokens":16.0,"seed":-0.0}"#, SamplingParameters(seed: 0, maxTokens: 16)),
+    ("\t{\r\n\"prompt\" : \"x\" , \"max_tokens\":1 ,\"max_tokens\" : 2E0 }\n", SamplingParameters(maxTokens: 2)),
     (#"{"prompt":"x","logprobs":0}"#, SamplingParameters(maxTokens: 16, logprobs: 0)),
     (#"{"prompt":"x","tools":[],"response_format":{"type":"text"}}"#, SamplingParameters(maxTokens: 16)),
   ])
@@ -62,6 +64,7 @@ import Tokenization
   @Test func promptsMayBeTokensAndLists() async throws {
     for (prompt, expected) in [
       ("[1,2,3]", ["[1, 2, 3]"]), (#"["a","b"]"#, ["a", "b"]), ("[[1],[2,3]]", ["[1]", "[2, 3]"]), (#""""#, [""]),
+      (#""\ud83c\udf88\u00fc\n\/""#, ["🎈ü\n/"]),
     ] {
       let requests = try await captured("/v1/completions", #"{"prompt":\#(prompt)}"#)
       let prompts = requests.map { request in
