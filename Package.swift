@@ -18,6 +18,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -41,7 +42,7 @@ let coreTargets: [Target] = [
   core("ServingTypes", ["CKernels", "COpenSSL"]),
   core("Observability", ["ServingTypes"]),
   core("Tokenization", ["ServingTypes"]),
-  core("ModelRuntime", ["CKernels", "ServingTypes"]),
+  core("ModelRuntime", ["CKernels", "COpenSSL", "ServingTypes", "Tokenization"]),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes"]),
@@ -64,9 +65,13 @@ let shellTargets: [Target] = [
   .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
-  core("GRPCTransport", ["CgRPC", grpc]),
+  core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
-  core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
+  core(
+    "KVTransfer",
+    [
+      "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
+    ]),
   core("Directory", ["ServingTypes", "CHiredis"]),
   core(
     "Routing",
@@ -97,15 +102,17 @@ let shellTargets: [Target] = [
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
+  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
+  test(
+    "KVTransferTests",
+    ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
   test("DirectoryTests", ["Directory", "ServingTestKit"]),
   test("RoutingTests", ["Routing", "ServingTestKit"]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle]),
