@@ -14,6 +14,7 @@ let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "g
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -91,7 +92,7 @@ let shellTargets: [Target] = [
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
