@@ -37,7 +37,7 @@ let coreTargets: [Target] = [
   core("ServingTypes", ["CKernels", "COpenSSL"]),
   core("Observability", ["ServingTypes"]),
   core("Tokenization", ["ServingTypes"]),
-  core("ModelRuntime", ["CKernels", "ServingTypes"]),
+  core("ModelRuntime", ["CKernels", "COpenSSL", "ServingTypes", "Tokenization"]),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes"]),
