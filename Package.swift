@@ -48,6 +48,8 @@ let coreTargets: [Target] = [
   core("SpeculativeDecoding", ["ServingTypes"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+  .systemLibrary(name: "CHiredis"),
+  core("Directory", ["ServingTypes", "CHiredis"]),
 ]
 
 let coreTests: [Target] = [
@@ -59,10 +61,10 @@ let coreTests: [Target] = [
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
+  test("DirectoryTests", ["Directory"]),
 ]
 
 let shellTargets: [Target] = [
-  .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
   core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
@@ -72,7 +74,6 @@ let shellTargets: [Target] = [
     [
       "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
     ]),
-  core("Directory", ["ServingTypes", "CHiredis"]),
   core(
     "Routing",
     ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
@@ -113,8 +114,12 @@ let shellTests: [Target] = [
   test(
     "KVTransferTests",
     ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
-  test("DirectoryTests", ["Directory", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit"]),
+  test(
+    "RoutingTests",
+    [
+      "ServingTypes", "Observability", "Tokenization", "ServingProtos", "GRPCTransport", "RPC", "Directory", "Routing",
+      "RouterServer", grpc, grpcProtobuf, protobuf,
+    ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle]),
   test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
