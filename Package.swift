@@ -86,7 +86,8 @@ let shellTargets: [Target] = [
   core(
     "PrefillServer",
     [
-      "ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf,
+      "ServingTypes", "Observability", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory",
+      grpc, grpcProtobuf,
       logging,
     ]),
   core(
