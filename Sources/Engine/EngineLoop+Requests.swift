@@ -117,7 +117,8 @@ extension EngineLoop {
 
   /// Gives a sample its next token.
   ///
-  /// - Returns: false when the sample has ended, and with it perhaps the request.
+  /// - Parameter given: ends the sample where nothing here does.
+  /// - Returns: why the sample ends with it, for `emit`; nil when it goes on.
   func append(
     _ token: GeneratedToken, to sample: Int, of request: ActiveRequest, finish given: FinishReason? = nil,
     into tokens: inout [GeneratedToken]

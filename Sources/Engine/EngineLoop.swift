@@ -93,7 +93,8 @@ final class EngineLoop {
   private func sleep(seconds: Double) {
     guard seconds > 0 else { return }
     var time = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
-    while nanosleep(&time, &time) == -1, errno == EINTR {}
+    var rest = timespec()
+    while nanosleep(&time, &rest) == -1, errno == EINTR { time = rest }
   }
 
   /// Publishes the books, then says what there is to say: whoever hears of an end finds its blocks given back.
