@@ -1,4 +1,4 @@
 // Callers of the engine meet these types in its signatures.
-@_exported import struct KVCache.CacheChanges
-@_exported import struct KVCache.CachedBlock
+@_exported import struct ServingTypes.CacheChanges
+@_exported import struct ServingTypes.CachedBlock
 @_exported import enum Scheduling.BatchSchedulerPolicy

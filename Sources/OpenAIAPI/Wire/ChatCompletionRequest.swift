@@ -45,7 +45,7 @@ struct ChatCompletionRequest: Decodable {
         throw APIError.invalid("\(path).tool_calls", "\(path).tool_calls is not supported")
       }
       let content = try container.decode(Content.self, forKey: "content")
-      message = ChatMessage(role: role, content: content.text)
+      message = try ChatMessage(role: role, content: content.text)
     }
   }
 

@@ -81,7 +81,7 @@ struct ModelReport: Encodable {
     add("context", contextLength)
     add("layers", layers)
     add("embedding", embeddingLength)
-    if let heads, let kvHeads { add("heads", "\(heads), \(kv_heads) for keys and values") }
+    if let heads, let kvHeads { add("heads", "\(heads), \(kvHeads) for keys and values") }
     if let tokenizer { add("tokenizer", preTokenizer.map { "\(tokenizer), \($0)" } ?? tokenizer) }
     add("vocabulary", vocabulary)
     add("chat template", chatTemplate)
