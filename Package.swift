@@ -100,9 +100,13 @@ let shellTargets: [Target] = [
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
+    ],
+    exclude: [
+      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
+      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
