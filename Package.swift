@@ -89,24 +89,27 @@ let shellTargets: [Target] = [
   core(
     "PrefillServer",
     [
-      "ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf,
-      logging,
+      "ServingTypes", "Observability", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory",
+      grpc, grpcProtobuf, logging,
     ]),
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory",
-      grpc,
-      grpcProtobuf, logging,
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
     "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
+    ],
+    exclude: [
+      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
+      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
