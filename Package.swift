@@ -106,7 +106,12 @@ let shellTests: [Target] = [
   test("DirectoryTests", ["Directory", "ServingTestKit"]),
   test("RoutingTests", ["Routing", "ServingTestKit"]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
+  test(
+    "WorkerTests",
+    [
+      "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
+      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+    ]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
   test("TidyTests", []),
 ]
