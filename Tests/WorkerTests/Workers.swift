@@ -1,6 +1,7 @@
 import DecodeServer
 import Directory
 import Engine
+import Foundation
 import GRPCCore
 import GRPCTransport
 import Logging
@@ -62,7 +63,7 @@ struct WorkerOptions: Sendable {
     let engine = try makeEngine(record: record)
     let metrics = MetricsRegistry()
     var logger = Logger(label: "test")
-    logger.logLevel = .critical
+    logger.logLevel = ProcessInfo.processInfo.environment["BATON_TEST_LOG"] == nil ? .critical : .info
     let server = try WorkerServer(
       engine: engine, tokenizer: PlainTokenizer(),
       configuration: WorkerConfiguration(
