@@ -129,7 +129,12 @@ let shellTests: [Target] = [
       "RouterServer", grpc, grpcProtobuf, protobuf,
     ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle], exclude: ["Clients"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
+  test(
+    "WorkerTests",
+    [
+      "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
+      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+    ]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
   test("TidyTests", []),
 ]
