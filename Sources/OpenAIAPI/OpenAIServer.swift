@@ -81,12 +81,12 @@ public struct OpenAIServer: Service {
     case "/v1/completions":
       try require(.post, exchange)
       try await generate(exchange) { body in
-        try GenerationCall(WireDecoder.decode(CompletionRequest.self, from: body))
+        try GenerationCall(CompletionRequest(body))
       }
     case "/v1/chat/completions":
       try require(.post, exchange)
       try await generate(exchange) { body in
-        GenerationCall(try WireDecoder.decode(ChatCompletionRequest.self, from: body))
+        GenerationCall(try ChatCompletionRequest(body))
       }
     case "/v1/models":
       try require(.get, exchange)

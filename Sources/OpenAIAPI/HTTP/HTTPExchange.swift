@@ -16,6 +16,7 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   let hasClientRequestID: Bool
 
   private let request: Request
+  private var bodyIterator: RequestBody.AsyncIterator?
   private var writer: ResponseWriter?
   private var body: (any ResponseBodyWriter)?
   /// The status that was sent; nil until an answer begins.
@@ -59,7 +60,7 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
       self.writer = consume writer
     }
     var bytes: [UInt8] = []
-    for try await buffer in request.body {
+    while let buffer = try await nextBodyPart() {
       guard bytes.count + buffer.readableBytes <= limit else {
         closesConnection = true
         throw tooLarge
@@ -73,11 +74,18 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   func drain(limit: Int) async {
     var rest = limit
     do {
-      for try await buffer in request.body {
+      while let buffer = try await nextBodyPart() {
         rest -= buffer.readableBytes
         if rest < 0 { return }
       }
     } catch {}
+  }
+
+  private func nextBodyPart() async throws -> ByteBuffer? {
+    var iterator = bodyIterator ?? request.body.makeAsyncIterator()
+    let part = try await iterator.next()
+    bodyIterator = iterator
+    return part
   }
 
   /// Sends a whole answer.

@@ -1,78 +1,68 @@
-import Routing
 import ServingTypes
 import Tokenization
 
 /// The body of `POST /v1/chat/completions`.
-struct ChatCompletionRequest: Decodable {
+struct ChatCompletionRequest: Sendable {
   var fields: RequestFields
   var messages: [ChatMessage]
 
-  init(from decoder: any Decoder) throws {
-    fields = try RequestFields(from: decoder)
-    let container = try decoder.container(keyedBy: WireKey.self)
-    messages = try container.decode([Message].self, forKey: "messages").map(\.message)
-    if messages.isEmpty { throw APIError.invalid("messages", "messages is empty; at least one is needed") }
-    if let limit = try container.decodeIfPresent(Int.self, forKey: "max_completion_tokens") {
-      fields.sampling.maxTokens = limit
+  init(_ body: [UInt8]) throws(APIError) {
+    let body = try WireObject(WireReader.read(body))
+    fields = try RequestFields(body)
+    guard let turns = try body.array("messages") else { throw .invalid("messages", "messages is missing") }
+    if turns.isEmpty { throw .invalid("messages", "messages is empty; at least one is needed") }
+    messages = []
+    for (index, turn) in turns.enumerated() {
+      messages.append(try Self.message(WireObject(turn, path: "messages[\(index)]")))
     }
-    let wantsLogprobs = try container.decodeIfPresent(Bool.self, forKey: "logprobs") ?? false
-    let top = try container.decodeIfPresent(Int.self, forKey: "top_logprobs")
-    if !wantsLogprobs, let top, top > 0 {
-      throw APIError.invalid("top_logprobs", "top_logprobs needs logprobs to be true")
-    }
-    if let top, !(0...SamplingParameters.maximumLogprobs).contains(top) {
-      throw APIError.invalid(
+    if let limit = try body.integer("max_completion_tokens") { fields.sampling.maxTokens = limit }
+    fields.sampling.logprobs = try Self.logprobs(body)
+  }
+
+  private static func logprobs(_ body: WireObject) throws(APIError) -> Int? {
+    let isWanted = try body.boolean("logprobs") ?? false
+    let top = try body.integer("top_logprobs") ?? 0
+    guard (0...SamplingParameters.maximumLogprobs).contains(top) else {
+      throw .invalid(
         "top_logprobs", "top_logprobs is \(top); it must be between 0 and \(SamplingParameters.maximumLogprobs)")
     }
-    fields.sampling.logprobs = wantsLogprobs ? top ?? 0 : nil
+    if !isWanted, top > 0 { throw .invalid("top_logprobs", "top_logprobs needs logprobs to be true") }
+    return isWanted ? top : nil
   }
 
-  private struct Message: Decodable {
-    let message: ChatMessage
-
-    init(from decoder: any Decoder) throws {
-      let path = WireDecoder.text(of: decoder.codingPath) ?? "messages"
-      let container = try decoder.container(keyedBy: WireKey.self)
-      var role = try container.decode(String.self, forKey: "role")
-      switch role {
-      case "developer": role = "system"
-      case "system", "user", "assistant": break
-      default:
-        throw APIError.invalid(
-          "\(path).role", "\(path).role is '\(role)'; supported are system, developer, user and assistant")
-      }
-      if let calls = try? container.decode(WireValue.self, forKey: "tool_calls"), calls != .null, calls != .array([]) {
-        throw APIError.invalid("\(path).tool_calls", "\(path).tool_calls is not supported")
-      }
-      let content = try container.decode(Content.self, forKey: "content")
-      message = try ChatMessage(role: role, content: content.text)
+  private static func message(_ turn: WireObject) throws(APIError) -> ChatMessage {
+    let path = turn.path(of: "role")
+    guard var role = try turn.string("role") else { throw .invalid(path, "\(path) is missing") }
+    switch role {
+    case "developer": role = "system"
+    case "system", "user", "assistant": break
+    default: throw .invalid(path, "\(path) is '\(role)'; supported are system, developer, user and assistant")
     }
+    if let calls = turn.value("tool_calls"), calls != .array([]) {
+      throw .invalid(turn.path(of: "tool_calls"), "\(turn.path(of: "tool_calls")) is not supported")
+    }
+    return ChatMessage(role: role, content: try content(turn.required("content"), path: turn.path(of: "content")))
   }
 
-  private struct Content: Decodable {
-    let text: String
-
-    init(from decoder: any Decoder) throws {
-      let single = try decoder.singleValueContainer()
-      if let text = try? single.decode(String.self) {
-        self.text = text
-        return
-      }
-      let path = WireDecoder.text(of: decoder.codingPath) ?? "content"
-      guard var parts = try? decoder.unkeyedContainer() else {
-        throw APIError.invalid(path, "\(path) must be a string or an array of text parts")
-      }
+  /// A string, or text parts one after the other.
+  private static func content(_ value: WireValue, path: String) throws(APIError) -> String {
+    switch value {
+    case .string(let text): return text
+    case .array(let parts):
       var text = ""
-      while !parts.isAtEnd {
-        let place = "\(path)[\(parts.currentIndex)]"
-        let part = try parts.nestedContainer(keyedBy: WireKey.self)
-        let type = try part.decode(String.self, forKey: "type")
+      for (index, part) in parts.enumerated() {
+        let part = try WireObject(part, path: "\(path)[\(index)]")
+        let type = try part.string("type") ?? ""
         guard type == "text" else {
-          throw APIError.invalid(place, "\(place) is of type '\(type)'; only text parts are supported")
+          throw .invalid(part.path, "\(part.path) is of type '\(type)'; only text parts are supported")
         }
-        text += try part.decode(String.self, forKey: "text")
+        guard let piece = try part.string("text") else {
+          throw .invalid(part.path(of: "text"), "\(part.path(of: "text")) is missing")
+        }
+        text += piece
       }
-      self.text = text
+      return text
+    default: throw .invalid(path, "\(path) must be a string or an array of text parts")
     }
   }
 }

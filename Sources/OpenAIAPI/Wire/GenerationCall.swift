@@ -16,9 +16,7 @@ struct GenerationCall: Sendable {
     kind = .completion
     fields = request.fields
     prompts = request.prompts
-    // A negative or absurd n is refused by the router, which names its limits.
-    let samples = max(1, fields.sampling.n)
-    guard samples <= SamplingParameters.maximumSamples else { return }
+    let samples = fields.sampling.n
     guard prompts.count * samples <= SamplingParameters.maximumSamples else {
       throw .invalid(
         "prompt",

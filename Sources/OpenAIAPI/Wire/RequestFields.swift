@@ -1,8 +1,7 @@
-import Routing
 import ServingTypes
 
 /// The fields that both kinds of completion share.
-struct RequestFields: Decodable {
+struct RequestFields: Sendable {
   var model: String
   var sampling: SamplingParameters
   var stream: Bool
@@ -15,86 +14,70 @@ struct RequestFields: Decodable {
   var explains: Bool
   var returnsTokenIDs: Bool
 
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: WireKey.self)
-    model = try container.decodeIfPresent(String.self, forKey: "model") ?? ""
-    stream = try container.decodeIfPresent(Bool.self, forKey: "stream") ?? false
-    let options = try container.decodeIfPresent(StreamOptions.self, forKey: "stream_options")
-    includesUsage = options?.includesUsage ?? false
+  init(_ body: WireObject) throws(APIError) {
+    model = try body.string("model") ?? ""
+    stream = try body.boolean("stream") ?? false
+    let options = try body.object("stream_options")
+    includesUsage = try options?.boolean("include_usage") ?? false
     if options != nil, !stream {
-      throw APIError.invalid("stream_options", "stream_options is only allowed when stream is true")
+      throw .invalid("stream_options", "stream_options is only allowed when stream is true")
     }
-    tenant = try container.decodeIfPresent(String.self, forKey: "user") ?? ""
-    cacheSalt = try container.decodeIfPresent(String.self, forKey: "cache_salt") ?? ""
-    priority = Int(try container.decodeIfPresent(Int32.self, forKey: "priority") ?? 0)
-    explains = try container.decodeIfPresent(Bool.self, forKey: "explain") ?? false
-    returnsTokenIDs = try container.decodeIfPresent(Bool.self, forKey: "return_token_ids") ?? false
-    sampling = try Self.sampling(container)
-    try UnsupportedFields.check(container, samples: sampling.n)
+    tenant = try body.string("user") ?? ""
+    cacheSalt = try body.string("cache_salt") ?? ""
+    priority = Int(try body.integer("priority", as: Int32.self) ?? 0)
+    explains = try body.boolean("explain") ?? false
+    returnsTokenIDs = try body.boolean("return_token_ids") ?? false
+    sampling = try Self.sampling(body)
+    try UnsupportedFields.check(body, samples: sampling.n)
   }
 
-  private struct StreamOptions: Decodable {
-    let includesUsage: Bool
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.container(keyedBy: WireKey.self)
-      includesUsage = try container.decodeIfPresent(Bool.self, forKey: "include_usage") ?? false
-    }
-  }
-
-  private static func sampling(_ container: KeyedDecodingContainer<WireKey>) throws -> SamplingParameters {
+  private static func sampling(_ body: WireObject) throws(APIError) -> SamplingParameters {
     var result = SamplingParameters()
-    func number(_ key: WireKey) throws -> Float? { try container.decodeIfPresent(Float.self, forKey: key) }
-    func integer(_ key: WireKey) throws -> Int? { try container.decodeIfPresent(Int.self, forKey: key) }
-    result.temperature = try number("temperature") ?? 1
-    result.topP = try number("top_p") ?? 1
-    result.minP = try number("min_p") ?? 0
-    result.repetitionPenalty = try number("repetition_penalty") ?? 1
-    result.frequencyPenalty = try number("frequency_penalty") ?? 0
-    result.presencePenalty = try number("presence_penalty") ?? 0
-    let topK = try integer("top_k") ?? 0
+    result.temperature = try body.number("temperature") ?? 1
+    result.topP = try body.number("top_p") ?? 1
+    result.minP = try body.number("min_p") ?? 0
+    result.repetitionPenalty = try body.number("repetition_penalty") ?? 1
+    result.frequencyPenalty = try body.number("frequency_penalty") ?? 0
+    result.presencePenalty = try body.number("presence_penalty") ?? 0
+    let topK = try body.integer("top_k") ?? 0
     result.topK = topK == -1 ? 0 : topK
-    result.minTokens = try integer("min_tokens") ?? 0
-    result.maxTokens = try integer("max_tokens")
-    result.n = try integer("n") ?? 1
-    result.ignoreEOS = try container.decodeIfPresent(Bool.self, forKey: "ignore_eos") ?? false
-    result.stop = try container.decodeIfPresent(StopField.self, forKey: "stop")?.strings ?? []
-    result.stopTokenIDs = try container.decodeIfPresent([TokenID].self, forKey: "stop_token_ids") ?? []
-    result.seed = try seed(container)
-    result.logitBias = try logitBias(container)
+    result.minTokens = try body.integer("min_tokens") ?? 0
+    result.maxTokens = try body.integer("max_tokens")
+    result.n = try body.integer("n") ?? 1
+    guard (1...SamplingParameters.maximumSamples).contains(result.n) else {
+      throw .invalid("n", "n is \(result.n); it must be between 1 and \(SamplingParameters.maximumSamples)")
+    }
+    result.ignoreEOS = try body.boolean("ignore_eos") ?? false
+    result.stop = try stop(body)
+    for (index, token) in (try body.array("stop_token_ids") ?? []).enumerated() {
+      result.stopTokenIDs.append(try WireObject.integer(token, path: "stop_token_ids[\(index)]"))
+    }
+    result.seed = try seed(body)
+    for (name, bias) in try body.object("logit_bias")?.fields ?? [:] {
+      guard let token = TokenID(name) else {
+        throw .invalid("logit_bias", "logit_bias names '\(name)', which is no token id")
+      }
+      result.logitBias[token] = try WireObject.number(bias, path: "logit_bias.\(name)")
+    }
     return result
   }
 
   /// Any 64-bit integer, signed or not.
-  private static func seed(_ container: KeyedDecodingContainer<WireKey>) throws -> UInt64? {
-    guard container.contains("seed"), try !container.decodeNil(forKey: "seed") else { return nil }
-    if let value = try? container.decode(UInt64.self, forKey: "seed") { return value }
-    return UInt64(bitPattern: try container.decode(Int64.self, forKey: "seed"))
+  private static func seed(_ body: WireObject) throws(APIError) -> UInt64? {
+    guard let value = body.value("seed") else { return nil }
+    if case .integer(let integer) = value { return UInt64(truncatingIfNeeded: integer) }
+    return UInt64(bitPattern: try WireObject.integer(value, as: Int64.self, path: "seed"))
   }
 
-  private static func logitBias(_ container: KeyedDecodingContainer<WireKey>) throws -> [TokenID: Float] {
-    var result: [TokenID: Float] = [:]
-    for (name, bias) in try container.decodeIfPresent([String: Float].self, forKey: "logit_bias") ?? [:] {
-      guard let token = TokenID(name) else {
-        throw APIError.invalid("logit_bias", "logit_bias names '\(name)', which is no token id")
-      }
-      result[token] = bias
+  private static func stop(_ body: WireObject) throws(APIError) -> [String] {
+    switch body.value("stop") {
+    case nil: return []
+    case .string(let text)?: return [text]
+    case .array(let elements)?:
+      let strings = elements.compactMap { if case .string(let text) = $0 { text } else { nil } }
+      if strings.count == elements.count { return strings }
+    default: break
     }
-    return result
-  }
-
-  private struct StopField: Decodable {
-    let strings: [String]
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.singleValueContainer()
-      if let text = try? container.decode(String.self) {
-        strings = [text]
-      } else if let several = try? container.decode([String].self) {
-        strings = several
-      } else {
-        throw APIError.invalid("stop", "stop must be a string or an array of strings")
-      }
-    }
+    throw .invalid("stop", "stop must be a string or an array of strings")
   }
 }

@@ -1,14 +1,12 @@
 /// Refuses what would change the answer and is not served; other unknown fields are ignored, as vLLM does.
 enum UnsupportedFields {
-  static func check(_ container: KeyedDecodingContainer<WireKey>, samples: Int) throws {
+  static func check(_ body: WireObject, samples: Int) throws(APIError) {
     for field in fields {
-      let key = WireKey(stringValue: field.name)
-      guard container.contains(key), let value = try? container.decode(WireValue.self, forKey: key) else { continue }
-      if value == .null || field.neutral.contains(value) { continue }
-      throw APIError.invalid(field.name, "\(field.name) is not supported\(field.hint)")
+      guard let value = body.value(field.name), !field.neutral.contains(value) else { continue }
+      throw .invalid(field.name, "\(field.name) is not supported\(field.hint)")
     }
-    if let bestOf = try container.decodeIfPresent(Int.self, forKey: "best_of"), bestOf > samples {
-      throw APIError.invalid("best_of", "best_of above n is not supported; ask for n samples and choose among them")
+    if let bestOf = try body.integer("best_of"), bestOf > samples {
+      throw .invalid("best_of", "best_of above n is not supported; ask for n samples and choose among them")
     }
   }
 
