@@ -87,15 +87,13 @@ let shellTargets: [Target] = [
     "PrefillServer",
     [
       "ServingTypes", "Observability", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory",
-      grpc, grpcProtobuf,
-      logging,
+      grpc, grpcProtobuf, logging,
     ]),
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory",
-      grpc,
-      grpcProtobuf, logging,
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
     "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),

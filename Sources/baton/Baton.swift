@@ -21,5 +21,5 @@ struct Baton: AsyncParsableCommand {
         77 not allowed, 130 interrupted.
       """,
     version: "baton 0.1.0",
-    subcommands: [Model.self])
+    subcommands: [Bench.self, Model.self])
 }
