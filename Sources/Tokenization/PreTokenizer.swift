@@ -1,7 +1,7 @@
 import ServingTypes
 
 /// How text is cut into words before BPE, each a hand-written scanner for the regular expression in its comment.
-enum PreTokenizer: Sendable {
+package enum PreTokenizer: Sendable {
   /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
   case gpt2
   /// `\p{N}`, then `gpt2` on what lies between.
@@ -10,7 +10,7 @@ enum PreTokenizer: Sendable {
   case llama3(digits: Int)
 
   /// From `tokenizer.ggml.pre`.
-  init(name: String) throws(ServingError) {
+  package init(name: String) throws(ServingError) {
     switch name {
     case "gpt-2", "gpt2", "phi-2": self = .gpt2
     case "smollm", "starcoder", "refact": self = .digitsThenGPT2
@@ -23,7 +23,7 @@ enum PreTokenizer: Sendable {
   }
 
   /// Calls `body` with each word's range of bytes, in order; together they cover the text, which is valid UTF-8.
-  func forEachWord(_ text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
+  package func forEachWord(_ text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
     let scanner = WordScanner(text)
     switch self {
     case .gpt2: scanner.scanGPT2(0..<scanner.count, body)

@@ -30,6 +30,38 @@ import Tokenization
     #expect(pieces(tokenizer, "") == [])
   }
 
+  /// The heap against the plain rule: again and again merge the leftmost of the most important pairs.
+  @Test(arguments: 0..<10 as Range<UInt64>)
+  func mergesAsThePlainRuleDoes(seed: UInt64) throws {
+    var random = SplitMix64(seed: seed)
+    var tokens = ["a", "b", "c"]
+    var merges: [(String, String)] = []
+    while merges.count < 25 {
+      guard let left = tokens.randomElement(using: &random), let right = tokens.randomElement(using: &random) else {
+        break
+      }
+      guard left.count + right.count <= 9, !merges.contains(where: { $0 == (left, right) }) else { continue }
+      merges.append((left, right))
+      if !tokens.contains(left + right) { tokens.append(left + right) }
+    }
+    let vocabulary = TokenizerVocabulary(
+      model: "gpt2", preTokenizer: "gpt-2", tokens: ByteStrings(tokens),
+      merges: ByteStrings(merges.map { $0.0 + " " + $0.1 }))
+    let tokenizer = try vocabulary.makeTokenizer()
+    for _ in 0..<200 {
+      let text = (0..<Int.random(in: 1...40, using: &random)).map { _ in
+        ["a", "b", "c"].randomElement(using: &random) ?? "a"
+      }
+      var symbols = text
+      while true {
+        let ranks = zip(symbols, symbols.dropFirst()).map { pair in merges.firstIndex { $0 == pair } ?? .max }
+        guard let best = ranks.min(), best < .max, let place = ranks.firstIndex(of: best) else { break }
+        symbols.replaceSubrange(place...place + 1, with: [symbols[place] + symbols[place + 1]])
+      }
+      #expect(pieces(tokenizer, text.joined()) == symbols)
+    }
+  }
+
   @Test func preTokenizersCutWhereTheyShould() throws {
     // What shows the cut: "12" is one token only where digits stay together.
     #expect(pieces(try bytePair("smollm"), "12") == ["1", "2"])

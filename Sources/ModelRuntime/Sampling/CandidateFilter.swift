@@ -31,19 +31,33 @@ struct CandidateFilter {
       collect(logits, atLeast: floor)
       return
     }
-    collect(logits, atLeast: floor)
-    let everyone = candidates.count
-    let wanted = Double(parameters.topP) * candidates.reduce(0) { $0 + weight($1) }
+    let wanted = Double(parameters.topP) * Self.mass(logits, atLeast: floor, best, temperature)
     // Only the likeliest tokens are sorted: those within a distance of the best that grows until it is enough.
     var distance = 2.0
     while true {
-      collect(logits, atLeast: max(floor, best - distance * temperature))
-      if candidates.count == everyone || candidates.reduce(0, { $0 + weight($1) }) >= wanted {
+      let bound = best - distance * temperature
+      collect(logits, atLeast: max(floor, bound))
+      // What weighs nothing is no candidate.
+      let isAll = bound <= floor || distance > Self.negligible
+      if isAll || candidates.reduce(0, { $0 + weight($1) }) >= wanted {
         sortDescending(logits)
-        if cut(atMass: wanted, weight) || candidates.count == everyone { return }
+        if cut(atMass: wanted, weight) || isAll { return }
       }
       distance *= 2
     }
+  }
+
+  /// 260,000 tokens this far below the best one, in units of the temperature, together weigh less than 1e-14 of it.
+  private static let negligible = 45.0
+
+  /// The sum of all weights at or above `floor`, ascending by token.
+  private static func mass(
+    _ logits: UnsafeBufferPointer<Float>, atLeast floor: Double, _ best: Double, _ temperature: Double
+  ) -> Double {
+    let bound = max(floor, best - negligible * temperature)
+    var sum = 0.0
+    for logit in logits where Double(logit) >= bound { sum += PortableMath.exp((Double(logit) - best) / temperature) }
+    return sum
   }
 
   /// All tokens that are not suppressed and whose logit is `floor` or more, ascending.
