@@ -104,12 +104,8 @@ let shellTargets: [Target] = [
     name: "baton",
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
-      "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
+      "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
-    ],
-    exclude: [
-      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
-      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
@@ -127,8 +123,15 @@ let shellTests: [Target] = [
       "RouterServer", grpc, grpcProtobuf, protobuf,
     ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle], exclude: ["Clients"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
-  test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
+  test(
+    "WorkerTests",
+    [
+      "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
+      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+    ]),
+  test(
+    "IntegrationTests", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf],
+    exclude: ["Peers"]),
   test("TidyTests", []),
 ]
 

@@ -1,0 +1,14 @@
+import Logging
+import ServiceLifecycle
+
+/// Logs one line `ready` with the addresses that were bound, for operators and scripts that gave port 0.
+struct ReadyAnnouncement: Service {
+  let logger: Logger
+  /// Waits until the process listens; returns the line's metadata.
+  let addresses: @Sendable () async throws -> Logger.Metadata
+
+  func run() async throws {
+    logger.info("ready", metadata: try await addresses())
+    try? await gracefulShutdown()
+  }
+}
