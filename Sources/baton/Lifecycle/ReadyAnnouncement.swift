@@ -8,7 +8,8 @@ struct ReadyAnnouncement: Service {
   let addresses: @Sendable () async throws -> Logger.Metadata
 
   func run() async throws {
-    logger.info("ready", metadata: try await addresses())
+    let metadata = try await addresses()
+    logger.info("ready", metadata: metadata)
     try? await gracefulShutdown()
   }
 }

@@ -17,8 +17,9 @@ struct InferenceServer: Service {
     do {
       let transport = try LibGRPCServerTransport(address: settings.listen, configuration: settings.serverTransport())
       let name = Baton_V1_Inference.descriptor.fullyQualifiedService
-      var services: [any RegistrableRPCService] = [InferenceService(router: router), health]
-      services += try ReflectionService.both(services: [name, "grpc.health.v1.Health"])
+      let services: [any RegistrableRPCService] = [
+        InferenceService(router: router), health, try ReflectionService(services: [name, "grpc.health.v1.Health"]),
+      ]
       var interceptors: [any ServerInterceptor] = []
       if let token = settings.authToken { interceptors.append(try AuthenticationInterceptor(token: token)) }
       server = GRPCServer(transport: transport, services: services, interceptors: interceptors)
