@@ -111,8 +111,10 @@ let shellTargets: [Target] = [
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc], resources: [.copy("Peer")]),
+  test(
+    "RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf, protobuf],
+    resources: [.copy("Peer")]),
   test(
     "KVTransferTests",
     ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
