@@ -95,7 +95,8 @@ let shellTargets: [Target] = [
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport",
+      "RPC",
       "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
@@ -103,13 +104,10 @@ let shellTargets: [Target] = [
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
-      "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
+      "Directory",
+      "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
-    ],
-    exclude: [
-      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
-      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
@@ -135,7 +133,9 @@ let shellTests: [Target] = [
       "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
       "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
     ]),
-  test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
+  test(
+    "IntegrationTests", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf],
+    exclude: ["Peers"]),
   test("TidyTests", []),
 ]
 
