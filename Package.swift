@@ -12,8 +12,13 @@ let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
 let grpc: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
 let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
-let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbird: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -22,8 +27,11 @@ func core(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func test(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
-  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+func test(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, exclude: exclude, resources: resources, swiftSettings: strict)
 }
 
 // In the order of docs/design.md: a target imports those above it, never one below.
@@ -43,6 +51,8 @@ let coreTargets: [Target] = [
   core("SpeculativeDecoding", ["ServingTypes"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+  .systemLibrary(name: "CHiredis"),
+  core("Directory", ["ServingTypes", "CHiredis"]),
 ]
 
 let coreTests: [Target] = [
@@ -54,54 +64,78 @@ let coreTests: [Target] = [
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
+  test("DirectoryTests", ["Directory"]),
 ]
 
 let shellTargets: [Target] = [
-  .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
-  core("GRPCTransport", ["CgRPC", grpc]),
+  core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
   core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
-  core("KVTransfer", ["ServingTypes", "CKernels", "KVCache", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf]),
-  core("Directory", ["ServingTypes", "CHiredis"]),
+  core(
+    "KVTransfer",
+    [
+      "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
+    ]),
   core(
     "Routing",
     ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
-  core("OpenAIAPI", ["ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, logging]),
+  core(
+    "OpenAIAPI",
+    [
+      "ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, nio, nioHTTP,
+      httpTypes, lifecycle, logging,
+    ]),
   core(
     "PrefillServer",
     [
-      "ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf,
-      logging,
+      "ServingTypes", "Observability", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory",
+      grpc, grpcProtobuf, logging,
     ]),
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory",
-      grpc,
-      grpcProtobuf, logging,
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport",
+      "RPC",
+      "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
     "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
-      "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, grpc, grpcProtobuf,
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
+      "Directory",
+      "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingTestKit"]),
-  test("KVTransferTests", ["KVTransfer", "ServingTestKit"]),
-  test("DirectoryTests", ["Directory", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit"]),
-  test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
-  test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc], resources: [.copy("Peer")]),
+  test(
+    "RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf, protobuf],
+    resources: [.copy("Peer")]),
+  test(
+    "KVTransferTests",
+    ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
+  test(
+    "RoutingTests",
+    [
+      "ServingTypes", "Observability", "Tokenization", "ServingProtos", "GRPCTransport", "RPC", "Directory", "Routing",
+      "RouterServer", grpc, grpcProtobuf, protobuf,
+    ]),
+  test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle], exclude: ["Clients"]),
+  test(
+    "WorkerTests",
+    [
+      "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
+      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+    ]),
+  test(
+    "IntegrationTests", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf],
+    exclude: ["Peers"]),
   test("TidyTests", []),
 ]
 
@@ -115,6 +149,9 @@ let package = Package(
       .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
       .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
       .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+      .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+      .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
+      .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
       .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
       .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
       .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),

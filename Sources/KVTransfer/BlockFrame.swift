@@ -1,4 +1,4 @@
-public import ServingTypes
+import ServingTypes
 
 /// What travels with a block's payload: the `BlockFrame` message of prefill.proto without its payload.
 public struct BlockFrame: Hashable, Sendable {

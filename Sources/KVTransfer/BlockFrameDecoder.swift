@@ -2,8 +2,8 @@ import ServingTypes
 
 /// Finds a block in a PrefillResponse or FetchResponse written by any protobuf library: fields in any order, unknown
 /// fields skipped, defaults left out. A field that is there twice is refused, since no library writes that.
-enum BlockFrameDecoder {
-  enum Message: Equatable {
+package enum BlockFrameDecoder {
+  package enum Message: Equatable {
     /// The payload lies at this range of the message.
     case block(BlockFrame, payload: Range<Int>)
     /// Another message of the oneof, or none.
@@ -18,7 +18,7 @@ enum BlockFrameDecoder {
   ///   - head: the message's first bytes, or all of them.
   ///   - count: the whole message's length.
   /// - Throws: `needsMoreBytes` when the fields do not lie in `head`.
-  static func decode(head: UnsafeRawBufferPointer, count: Int) throws(WireError) -> Message {
+  package static func decode(head: UnsafeRawBufferPointer, count: Int) throws(WireError) -> Message {
     var reader = WireReader(bytes: head, range: 0..<count)
     var block: Range<Int>?
     var others = 0

@@ -1,4 +1,4 @@
-public import ServingTypes
+import ServingTypes
 
 /// What the receiver knows of a block before it arrives, computed from its own copy of the prompt.
 public struct ExpectedBlock: Hashable, Sendable {

@@ -1,4 +1,4 @@
-public import Engine
+import Engine
 
 /// What the holder of blocks says on a hand-off's stream: PrefillResponse, and FetchResponse but for `queued`.
 public enum HandoffMessage<Block: Sendable>: Sendable {

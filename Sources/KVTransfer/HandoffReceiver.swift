@@ -1,5 +1,5 @@
-public import Engine
-public import ServingTypes
+import Engine
+import ServingTypes
 
 /// The receiving half of one hand-off: checks every message against what the receiver computed itself, and gives credit.
 ///
@@ -68,6 +68,17 @@ public struct HandoffReceiver: Sendable {
   public mutating func message(
     _ message: HandoffMessage<BlockFrame>, payloadCount: Int = 0
   ) throws(ServingError) -> [Action] {
+    do {
+      return try take(message, payloadCount: payloadCount)
+    } catch {
+      phase = .failed
+      throw error
+    }
+  }
+
+  private mutating func take(
+    _ message: HandoffMessage<BlockFrame>, payloadCount: Int
+  ) throws(ServingError) -> [Action] {
     switch message {
     case .queued:
       try require(phase == .opened, "queued after start")
@@ -95,9 +106,12 @@ public struct HandoffReceiver: Sendable {
 
   /// Memory is bound for `blocks`, which are all that the sequence lacks, in order.
   public mutating func bound(_ blocks: [ExpectedBlock]) throws(ServingError) -> [Action] {
-    try require(phase == .binding, "memory was bound twice")
-    try require(
-      blocks.count == announced, "a start with \(announced) blocks where \(blocks.count) are missing here")
+    precondition(phase == .binding, "bound answers the action bind, once")
+    guard blocks.count == announced else {
+      phase = .failed
+      throw ServingError(
+        .dataLoss, "the sender announced \(announced) blocks; \(blocks.count) are missing here")
+    }
     expected = blocks
     phase = .receiving
     return grant()
@@ -105,7 +119,7 @@ public struct HandoffReceiver: Sendable {
 
   /// The block's payload was written; `checksum` was taken of what was written.
   public mutating func wrote(checksum: UInt32) throws(ServingError) -> [Action] {
-    try require(phase == .writing, "a payload without a block")
+    precondition(phase == .writing, "wrote answers the action write, once")
     guard checksum == self.checksum else {
       let index = expected[received].index
       phase = .failed
@@ -140,7 +154,7 @@ public struct HandoffReceiver: Sendable {
     return [.sendCredit(window - underWay)]
   }
 
-  private mutating func verify(_ frame: BlockFrame, payloadCount: Int) throws(ServingError) {
+  private func verify(_ frame: BlockFrame, payloadCount: Int) throws(ServingError) {
     try require(received < expected.count, "more than the \(expected.count) blocks announced")
     let block = expected[received]
     try require(frame.index == block.index, "block \(frame.index) where \(block.index) was due")
@@ -165,7 +179,7 @@ public struct HandoffReceiver: Sendable {
       "block \(frame.index) has a payload of \(payloadCount) bytes where \(configuration.blockBytes) belong")
   }
 
-  private mutating func verify(_ end: PrefillEnd) throws(ServingError) {
+  private func verify(_ end: PrefillEnd) throws(ServingError) {
     let samples = end.firstTokens.map(\.sample).sorted()
     try require(samples == configuration.samples.sorted(), "an end with first tokens of the samples \(samples)")
     for first in end.firstTokens {
@@ -175,10 +189,7 @@ public struct HandoffReceiver: Sendable {
     }
   }
 
-  private mutating func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(ServingError) {
-    if holds { return }
-    let message = "the sender broke the hand-off's protocol: \(what())"
-    phase = .failed
-    throw ServingError(.dataLoss, message)
+  private func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(ServingError) {
+    if !holds { throw ServingError(.dataLoss, "the sender broke the hand-off's protocol: \(what())") }
   }
 }

@@ -1,5 +1,5 @@
-public import Engine
-public import ServingTypes
+import Engine
+import ServingTypes
 
 /// The sending half of one hand-off: orders the engine's events, and holds blocks back until the receiver has room.
 ///
@@ -26,6 +26,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
   /// Where in `waiting` the next block lies.
   private var nextWaiting = 0
   private var end: PrefillEnd?
+  private var isReceiverClosed = false
 
   /// - Parameter firstIndex: the index in the sequence of the first block to send: as many as the receiver holds.
   public init(firstIndex: Int) { self.firstIndex = firstIndex }
@@ -51,6 +52,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
     try require(blocks >= 0, "a start with \(blocks) blocks")
     phase = .started
     self.blocks = blocks
+    if isReceiverClosed { try requireCredit() }
     return [.start(blocks: blocks, cachedTokens: cachedTokens)]
   }
 
@@ -80,7 +82,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
     try require(peer: phase != .opened, "credit before start")
     try require(peer: count > 0, "a credit of \(count) blocks")
     try require(
-      peer: count <= blocks - sent - credit, "credit for \(sent + credit + count) blocks where \(blocks) are to be sent")
+      peer: count <= blocks - sent - credit, "credit for \(count) blocks more where \(blocks - sent - credit) are left")
     credit += count
     return flush()
   }
@@ -96,6 +98,12 @@ public struct HandoffSender<Block: Sendable>: Sendable {
     try require(
       peer: count <= sent, "an acknowledgement of \(index) blocks where \(firstIndex + sent) were sent")
     acknowledged = count
+  }
+
+  /// The receiver half-closed: it gives no more credit, so what it gave must cover every block.
+  public mutating func receiverClosed() throws(ServingError) {
+    isReceiverClosed = true
+    if phase != .opened { try requireCredit() }
   }
 
   /// The stream is over, however it ended. Returns the blocks that were not sent, whose pins must go back.
@@ -125,6 +133,12 @@ public struct HandoffSender<Block: Sendable>: Sendable {
       messages.append(.end(end))
     }
     return messages
+  }
+
+  private func requireCredit() throws(ServingError) {
+    if phase == .abandoned || phase == .ended || sent + credit == blocks { return }
+    throw ServingError(
+      .cancelled, "the receiver closed the hand-off with credit for \(sent + credit) of \(blocks) blocks")
   }
 
   private func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(ServingError) {

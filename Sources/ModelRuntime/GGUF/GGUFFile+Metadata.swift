@@ -3,8 +3,10 @@ import Tokenization
 
 /// Typed access to the metadata. A key that is missing, or holds another type, throws `dataLoss` and names itself.
 extension GGUFFile {
+  /// A string.
   public func string(_ key: String) throws(ServingError) -> String { try required(key, optionalString(key)) }
 
+  /// A string, or nil where the key is missing.
   public func optionalString(_ key: String) throws(ServingError) -> String? {
     guard let value = metadata[key] else { return nil }
     guard case .string(let string) = value else { throw mismatch(key, value, "a string") }
@@ -14,6 +16,7 @@ extension GGUFFile {
   /// An integer of any width that fits `Int`.
   public func int(_ key: String) throws(ServingError) -> Int { try required(key, optionalInt(key)) }
 
+  /// An integer of any width, or nil where the key is missing.
   public func optionalInt(_ key: String) throws(ServingError) -> Int? {
     guard let value = metadata[key] else { return nil }
     let exact: Int? =
@@ -26,22 +29,27 @@ extension GGUFFile {
     return exact
   }
 
+  /// A 32-bit or 64-bit float.
   public func float(_ key: String) throws(ServingError) -> Float { try required(key, optionalFloat(key)) }
 
+  /// A float, or nil where the key is missing.
   public func optionalFloat(_ key: String) throws(ServingError) -> Float? {
     guard let value = metadata[key] else { return nil }
     guard case .float(let number) = value else { throw mismatch(key, value, "a float") }
     return Float(number)
   }
 
+  /// A bool.
   public func bool(_ key: String) throws(ServingError) -> Bool { try required(key, optionalBool(key)) }
 
+  /// A bool, or nil where the key is missing.
   public func optionalBool(_ key: String) throws(ServingError) -> Bool? {
     guard let value = metadata[key] else { return nil }
     guard case .bool(let flag) = value else { throw mismatch(key, value, "a bool") }
     return flag
   }
 
+  /// An array of strings, each valid UTF-8.
   public func strings(_ key: String) throws(ServingError) -> [String] { try required(key, optionalStrings(key)) }
 
   /// An array of strings, each valid UTF-8.
@@ -54,6 +62,7 @@ extension GGUFFile {
     return strings
   }
 
+  /// An array of strings whose bytes need not be UTF-8.
   public func byteStrings(_ key: String) throws(ServingError) -> ByteStrings {
     try required(key, optionalByteStrings(key))
   }
@@ -74,6 +83,7 @@ extension GGUFFile {
     return strings
   }
 
+  /// An array of integers of any one width.
   public func ints(_ key: String) throws(ServingError) -> [Int] { try required(key, optionalInts(key)) }
 
   /// An array of integers of any one width.
@@ -97,6 +107,7 @@ extension GGUFFile {
     }
   }
 
+  /// An array of 32-bit or 64-bit floats.
   public func floats(_ key: String) throws(ServingError) -> [Float] { try required(key, optionalFloats(key)) }
 
   /// An array of 32-bit or 64-bit floats.

@@ -1,0 +1,64 @@
+# Baton's tasks. `make demo` and `make test` are all that a newcomer needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps model test-models build demo test bench lint format tidy sanitize generate check-generated check-deploy clean
+
+BATON_CACHE ?= $(HOME)/.cache/baton
+BATON_MODELS ?= $(BATON_CACHE)/models
+export BATON_CACHE BATON_MODELS
+
+BATON := .build/release/baton
+# No test imports with @testable, so the tests share every object file with the plain release build.
+TEST_FLAGS := -c release --disable-testable-imports --disable-xctest
+SANITIZED_SUITES ?= KVCacheTests|SchedulingTests|EngineTests|TokenizationTests|GGUF|ServingTypesTests|ObservabilityTests|SpeculativeDecodingTests
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing of the system's packages, and only that
+	@scripts/deps
+
+model: ## Bring SmolLM2-135M-Instruct (98 MB); MODEL=gemma3, qwen0.5b, qwen1.5b or all for others
+	@scripts/fetch-model $(or $(MODEL),smollm2)
+
+test-models:
+	@scripts/fetch-model smollm2 gemma3
+
+build: deps ## Build the baton binary, release
+	swift build -c release --product baton
+
+demo: deps build model ## A router, two prefill and two decode workers and a Redis, answering a prompt
+	@scripts/demo $(BATON)
+
+test: deps test-models ## Everything that can be checked here: lint, tests with real models, manifests
+	@scripts/test $(TEST_FLAGS)
+
+bench: build model ## Tokens a second and hand-off time of this machine
+	$(BATON) bench --model $(BATON_MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf
+
+lint: ## Check the format of the sources
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+format: ## Format the sources
+	swift format format --in-place --recursive Package.swift Sources Tests
+
+tidy: ## Check the code's own hygiene
+	swift test $(TEST_FLAGS) --filter TidyTests
+
+sanitize: deps ## Run the core's tests under the address and the thread sanitizer
+	@scripts/sanitize '$(SANITIZED_SUITES)'
+
+generate: ## Generate Sources/ServingProtos from Protos
+	scripts/generate
+	scripts/generated-digest --write
+
+check-generated: ## Generate anew and compare with what is committed (minutes; `make test` compares a digest)
+	scripts/check-generated
+	scripts/generated-digest
+
+check-deploy: build ## Build the manifests and validate them for each supported Kubernetes
+	scripts/check-deploy $(BATON)
+
+clean: ## Remove what was built
+	rm -rf .build .build-asan .build-tsan

@@ -1,0 +1,75 @@
+import Scheduling
+
+/// The engine's parameters, named as in docs/design.md section 7.
+public struct EngineConfiguration: Sendable {
+  /// Keep full blocks after their request ended and reuse them by hash.
+  public var enablePrefixCaching: Bool
+  /// Sequences in flight; each parallel sample is one.
+  public var maxNumSeqs: Int
+  /// Longest context in tokens; nil is the model's. Never above what the pool holds.
+  public var maxModelLen: Int?
+  /// Tokens of one step, decode tokens, drafts and prefill chunks together.
+  public var maxNumBatchedTokens: Int
+  /// Prefill tokens of one step.
+  public var maxPrefillTokens: Int
+  /// Tokens of one sequence's chunk.
+  public var prefillChunkSize: Int
+  /// Tokens of a chunk whose blocks are lent to another worker: the smaller, the earlier its blocks leave.
+  public var handoffChunkSize: Int
+  /// Off: a prompt goes into one step whole, unless it is longer than `maxNumBatchedTokens`.
+  public var enableChunkedPrefill: Bool
+  /// Chunks are shortened to it by measured cost; zero is off.
+  public var targetStepTime: Duration
+  /// A request that waited half of it goes first under every policy; one that waited all of it is refused.
+  public var maxQueueWait: Duration
+  /// Requests that were accepted and do not run yet; one more is refused at once.
+  public var maxQueuedRequests: Int
+  public var batchSchedulerPolicy: BatchSchedulerPolicy
+  /// Least time between the starts of two steps; zero does not wait.
+  public var schedulingInterval: Duration
+  /// How long an idle engine waits for company after a request arrived.
+  public var batchMergeWindow: Duration
+  public var enableSpecDecode: Bool
+  /// Draft tokens of one sequence in one step at most.
+  public var numSpeculativeTokens: Int
+  /// Fewer drafts, down to none, where measured acceptance and step times say that they do not pay; off: always as many.
+  public var adaptsDraftLength: Bool
+  /// Prove on every change to idle that no block leaked; a leak stops the engine.
+  public var checkIntegrityOnIdle: Bool
+  /// Entries of the log that `cacheChanges()` reads; more changes between two calls give a resync.
+  public var cacheLogLimit: Int
+  /// How long `stop()` waits for blocks that others still read.
+  public var stopGracePeriod: Duration
+
+  public init(
+    enablePrefixCaching: Bool = true, maxNumSeqs: Int = 128, maxModelLen: Int? = nil, maxNumBatchedTokens: Int = 8192,
+    maxPrefillTokens: Int = 8192, prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256,
+    enableChunkedPrefill: Bool = true, targetStepTime: Duration = .milliseconds(50),
+    maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
+    batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, schedulingInterval: Duration = .zero,
+    batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, numSpeculativeTokens: Int = 4,
+    adaptsDraftLength: Bool = true,
+    checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
+  ) {
+    self.enablePrefixCaching = enablePrefixCaching
+    self.maxNumSeqs = maxNumSeqs
+    self.maxModelLen = maxModelLen
+    self.maxNumBatchedTokens = maxNumBatchedTokens
+    self.maxPrefillTokens = maxPrefillTokens
+    self.prefillChunkSize = prefillChunkSize
+    self.handoffChunkSize = handoffChunkSize
+    self.enableChunkedPrefill = enableChunkedPrefill
+    self.targetStepTime = targetStepTime
+    self.maxQueueWait = maxQueueWait
+    self.maxQueuedRequests = maxQueuedRequests
+    self.batchSchedulerPolicy = batchSchedulerPolicy
+    self.schedulingInterval = schedulingInterval
+    self.batchMergeWindow = batchMergeWindow
+    self.enableSpecDecode = enableSpecDecode
+    self.numSpeculativeTokens = numSpeculativeTokens
+    self.adaptsDraftLength = adaptsDraftLength
+    self.checkIntegrityOnIdle = checkIntegrityOnIdle
+    self.cacheLogLimit = cacheLogLimit
+    self.stopGracePeriod = stopGracePeriod
+  }
+}

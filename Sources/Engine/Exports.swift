@@ -1,0 +1,2 @@
+// Callers of the engine meet these types in its signatures.
+@_exported import enum Scheduling.BatchSchedulerPolicy

@@ -1,0 +1,20 @@
+/// The result of a prefill for another worker.
+public struct PrefillEnd: Hashable, Sendable {
+  /// One for each sample that had generated nothing beyond `EngineRequest.prefix`.
+  public var firstTokens: [FirstToken]
+  public var computedTokens: Int
+  public var cachedTokens: Int
+  public var queueSeconds: Double
+  public var prefillSeconds: Double
+
+  public init(
+    firstTokens: [FirstToken], computedTokens: Int = 0, cachedTokens: Int = 0, queueSeconds: Double = 0,
+    prefillSeconds: Double = 0
+  ) {
+    self.firstTokens = firstTokens
+    self.computedTokens = computedTokens
+    self.cachedTokens = cachedTokens
+    self.queueSeconds = queueSeconds
+    self.prefillSeconds = prefillSeconds
+  }
+}

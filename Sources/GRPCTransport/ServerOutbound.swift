@@ -1,0 +1,103 @@
+import GRPCCore
+import ServingTypes
+
+/// What a server answers: head, messages, status. A single response leaves in one batch with its status.
+final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
+  typealias Element = RPCResponsePart<GRPCBytes>
+
+  private struct State {
+    var sentHead = false
+    /// Of a single response: they wait for the status.
+    var heldHead: Metadata?
+    var heldMessage: GRPCBytes?
+    var ended = false
+  }
+
+  private let call: Call
+  private let isSingle: Bool
+  private let state = Lock(State())
+
+  init(call: Call, isSingle: Bool) {
+    self.call = call
+    self.isSingle = isSingle
+  }
+
+  func write(_ element: Element) async throws {
+    switch element {
+    case .metadata(let metadata):
+      try write(head: metadata)
+    case .message(let bytes):
+      try await write(message: bytes)
+    case .status(let status, let metadata):
+      try end(status, metadata)
+    }
+  }
+
+  func write(contentsOf elements: some Sequence<Element>) async throws {
+    for element in elements { try await write(element) }
+  }
+
+  func finish() async {
+    try? end(Status(code: .unknown, message: "the handler ended without a status"), [:])
+  }
+
+  func finish(throwing error: any Error) async {
+    let error = error as? RPCError
+    try? end(
+      Status(code: Status.Code(error?.code ?? .unknown), message: error?.message ?? "the handler failed"),
+      error?.metadata ?? [:])
+  }
+
+  private func write(head: Metadata) throws {
+    if isSingle {
+      state.withLock { $0.heldHead = head }
+    } else {
+      state.withLock { $0.sentHead = true }
+      try call.sendHead(head)
+    }
+  }
+
+  private func write(message bytes: GRPCBytes) async throws {
+    if isSingle {
+      let isFirst = state.withLock { state in
+        defer { state.heldMessage = bytes }
+        return state.heldMessage == nil
+      }
+      if !isFirst { throw RPCError(code: .internalError, message: "a second message was written to a single response") }
+      return
+    }
+    let needsHead = state.withLock { state in
+      defer { state.sentHead = true }
+      return !state.sentHead
+    }
+    if needsHead { try call.sendHead([:]) }
+    guard try await call.send(bytes) else {
+      throw RPCError(code: .cancelled, message: "the client cancelled the call, or is gone")
+    }
+  }
+
+  private func end(_ status: Status, _ trailing: Metadata) throws {
+    let held = state.withLock { state -> State? in
+      if state.ended { return nil }
+      defer {
+        state.ended = true
+        state.heldHead = nil
+        state.heldMessage = nil
+      }
+      return state
+    }
+    guard let held else { return }
+    // A write that its task gave up is still under way, and the status would wait behind it for the client to read.
+    if status.code != .ok, call.isRunning(.sending), let code = RPCError.Code(status.code) {
+      return call.cancel(code, status.message)
+    }
+    let message = status.code == .ok ? held.heldMessage : nil
+    do {
+      try call.sendEnd(
+        status, trailing: trailing, head: held.sentHead ? nil : held.heldHead ?? [:], message: message)
+    } catch {
+      call.cancel(.internalError, "the response's metadata cannot be sent: \(error)")
+      throw error
+    }
+  }
+}

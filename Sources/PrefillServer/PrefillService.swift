@@ -1,0 +1,85 @@
+import Engine
+import GRPCCore
+import GRPCProtobuf
+import KVTransfer
+import RPC
+import ServingProtos
+import ServingTypes
+
+/// `baton.v1.Prefill`: computes prompts for decode workers and sends their blocks.
+///
+/// The stream is the hand-off: whatever ends it frees everything that the request holds here.
+public struct PrefillService: RegistrableRPCService {
+  private let engine: EngineCore
+  private let worker: WorkerState
+  private let statistics: TransferStatistics
+
+  public init(engine: EngineCore, worker: WorkerState, statistics: TransferStatistics) {
+    self.engine = engine
+    self.worker = worker
+    self.statistics = statistics
+  }
+
+  public func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
+    router.registerHandler(
+      forMethod: Baton_V1_Prefill.Method.Prefill.descriptor,
+      deserializer: ProtobufDeserializer<Baton_V1_PrefillRequest>(), serializer: PrefillResponseSerializer()
+    ) { request, context in
+      StreamingServerResponse { writer in
+        try await serve(request.messages, deadline: context.deadline, writer: writer)
+        return [:]
+      }
+    }
+  }
+
+  private func serve(
+    _ messages: RPCAsyncSequence<Baton_V1_PrefillRequest, any Error>, deadline: ContinuousClock.Instant?,
+    writer: RPCWriter<HandoffMessage<LentBlock>>
+  ) async throws {
+    var requests = messages.makeAsyncIterator()
+    guard case .open(let open) = try await requests.next()?.message else {
+      throw ServingError(.invalidArgument, "a hand-off begins with open")
+    }
+    let handle = try engine.prefill(request(open, deadline: deadline), heldBlocks: Int(open.heldBlocks))
+    let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks))
+    let start = ContinuousClock.now
+    var isComplete = false
+    defer {
+      handle.cancel()
+      handoff.abandon()
+      let blocks = handoff.sentBlocks
+      let bytes = blocks * engine.layout.blockBytes()
+      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      statistics.count { [isComplete] counts in
+        counts.sentBlocks += blocks
+        counts.sentBytes += bytes
+        counts.sendSeconds += seconds
+        if isComplete { counts.completedSends += 1 } else { counts.failedSends += 1 }
+      }
+    }
+    try await handoff.run(
+      events: handle.events, requests: requests,
+      control: { request in
+        switch request.message {
+        case .credit(let credit): .credit(Int(credit.blocks))
+        case .ack(let ack): .acknowledge(below: Int(ack.blocks))
+        case .open, nil: .unexpected
+        }
+      }, writer: writer)
+    isComplete = true
+  }
+
+  private func request(
+    _ open: Baton_V1_PrefillOpen, deadline: ContinuousClock.Instant?
+  ) throws(ServingError) -> EngineRequest {
+    try worker.expect(incarnation: open.expectedIncarnation)
+    try worker.expect(model: open.model)
+    try worker.expect(layoutDigest: open.layoutDigest, description: open.layout, of: engine.layout)
+    let sampling = try SamplingParameters(open.sampling)
+    return EngineRequest(
+      id: open.requestID.isEmpty ? .random() : RequestID(open.requestID),
+      prompt: try tokenIDs(open.promptTokens, field: "prompt_tokens"),
+      generated: try generatedTokens(open.generated, n: sampling.n), sampling: sampling, cacheSalt: open.cacheSalt,
+      tenant: open.tenant, priority: Int(open.priority), deadline: deadline)
+  }
+}

@@ -1,0 +1,44 @@
+import ServingTypes
+import Tokenization
+
+/// What a client asks the router for.
+public struct GenerationRequest: Sendable {
+  public enum Prompt: Sendable {
+    /// Taken as it is; special tokens in it are parsed.
+    case text(String)
+    case tokens([TokenID])
+    /// Rendered by the model's chat template.
+    case chat([ChatMessage])
+  }
+
+  /// Drawn by the router when nil.
+  public var id: RequestID?
+  /// Empty: the only model served.
+  public var model: String
+  public var prompt: Prompt
+  public var sampling: SamplingParameters
+  /// Requests share cached blocks only within one salt.
+  public var cacheSalt: String
+  public var tenant: String
+  /// Higher goes first.
+  public var priority: Int
+  /// Whether the last update carries the route with every candidate's cost.
+  public var explain: Bool
+  public var deadline: ContinuousClock.Instant?
+
+  public init(
+    id: RequestID? = nil, model: String = "", prompt: Prompt, sampling: SamplingParameters = SamplingParameters(),
+    cacheSalt: String = "", tenant: String = "", priority: Int = 0, explain: Bool = false,
+    deadline: ContinuousClock.Instant? = nil
+  ) {
+    self.id = id
+    self.model = model
+    self.prompt = prompt
+    self.sampling = sampling
+    self.cacheSalt = cacheSalt
+    self.tenant = tenant
+    self.priority = priority
+    self.explain = explain
+    self.deadline = deadline
+  }
+}

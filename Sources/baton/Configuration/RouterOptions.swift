@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// What only routers take.
+struct RouterOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Addresses of workers, with commas, to do without Redis.", valueName: "addresses"))
+  var workers: String?
+  @Option(help: ArgumentHelp("prefix, least_loaded, round_robin or random.", valueName: "policy"))
+  var routingPolicy: String?
+  @Option(help: ArgumentHelp("Key that HTTP callers must present.", valueName: "key"))
+  var apiKey: String?
+}

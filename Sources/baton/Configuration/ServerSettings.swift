@@ -1,0 +1,39 @@
+import Directory
+import ServingTypes
+
+/// Addresses, the directory and who may call.
+struct ServerSettings: Sendable {
+  var listen: String
+  /// Nil: no HTTP.
+  var httpListen: String?
+  /// Nil: no directory beyond the process.
+  var redis: String?
+  var drainTimeout: Duration
+  var authToken: String?
+  var tlsCertificate: String?
+  var tlsKey: String?
+  var tlsCA: String?
+
+  init(_ options: ServerOptions, listen: String, httpListen: String, _ reader: inout ParameterReader) {
+    self.listen = reader.string("listen", flag: options.listen, default: listen)
+    let http = reader.string("http_listen", flag: options.httpListen, default: httpListen)
+    self.httpListen = http == "none" ? nil : http
+    redis = reader.string("redis", flag: options.redis)
+    if let redis {
+      do throws(ServingError) {
+        reader.mask(try RedisAddress(redis).description)
+      } catch {
+        reader.mask(ParameterReader.hidden)
+        reader.note(problem: error.message)
+      }
+    }
+    drainTimeout = reader.duration("drain_timeout", flag: options.drainTimeout, default: .seconds(30))
+    authToken = reader.string("auth_token", flag: options.authToken, secret: true)
+    tlsCertificate = reader.string("tls_certificate", flag: options.tlsCertificate)
+    tlsKey = reader.string("tls_key", flag: options.tlsKey)
+    tlsCA = reader.string("tls_ca", flag: options.tlsCa)
+    if (tlsCertificate == nil) != (tlsKey == nil) {
+      reader.note(problem: "tls_certificate and tls_key go together: give both or neither")
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import Foundation
+import Routing
+import ServingTypes
+
+extension GenerationTranscript {
+  /// Where the request ran, what it reused and how long each part took, for a reader.
+  var explanation: String {
+    func time(_ seconds: Double) -> String {
+      seconds < 1 ? String(format: "%.1f ms", seconds * 1000) : String(format: "%.2f s", seconds)
+    }
+    func place(_ worker: WorkerReference?) -> String { worker.map { "\($0.id) (\($0.address))" } ?? "-" }
+    var lines = ["request   \(requestID), model \(model)"]
+    if route.prefill == nil {
+      lines.append("route     \(place(route.decode)) did both parts")
+    } else {
+      lines.append("route     prefill \(place(route.prefill)), decode \(place(route.decode))")
+    }
+    if route.migrations > 0 { lines.append("          moved \(route.migrations) times") }
+    let bytes = String(format: "%.2f MiB", Double(route.transferredBytes) / 1_048_576)
+    lines.append(
+      "prompt    \(promptTokens.count) tokens: \(usage.cachedTokens) cached"
+        + " (\(route.decodeCachedTokens) at decode, \(route.prefillCachedTokens) at prefill),"
+        + " \(route.computedTokens) computed; \(route.transferredBlocks) blocks (\(bytes)) handed over")
+    lines.append(
+      "time      queue \(time(timeline.decodeQueueSeconds + timeline.prefillQueueSeconds)),"
+        + " prefill \(time(timeline.prefillSeconds)), transfer \(time(timeline.transferSeconds)),"
+        + " first token \(time(timeline.firstTokenSeconds)), decode \(time(timeline.decodeSeconds)),"
+        + " in all \(time(totalSeconds))")
+    lines.append(
+      "output    \(tokens.count) tokens, \(String(format: "%.1f", tokensPerSecond)) a second after the first;"
+        + " drafts \(route.acceptedTokens) of \(route.draftedTokens) accepted; ended by \(finish?.rawValue ?? "nothing")"
+    )
+    for candidate in route.candidates {
+      lines.append(
+        "candidate \(candidate.worker) (\(candidate.role.rawValue)): cost \(String(format: "%.1f", candidate.cost)),"
+          + " \(candidate.predictedCachedBlocks) blocks cached, load \(String(format: "%.1f", candidate.load))"
+          + (candidate.chosen ? ", chosen" : ""))
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}

@@ -1,0 +1,71 @@
+"""Runs `baton … --print-config` as each container of the manifests would run it: a flag, variable or key that the binary
+does not know fails here, not in the cluster. Also compares the probes' and services' ports with what is listened on.
+
+    check-manifest-arguments.py BATON MANIFESTS
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+baton, manifests = sys.argv[1:]
+documents = [each for each in yaml.safe_load_all(open(manifests)) if each]
+config_maps = {each["metadata"]["name"]: each["data"] for each in documents if each["kind"] == "ConfigMap"}
+checked = 0
+
+
+def fail(message):
+    print(f"check-deploy: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+for document in documents:
+    if document["kind"] not in ("Deployment", "StatefulSet"):
+        continue
+    name = document["metadata"]["name"]
+    pod = document["spec"]["template"]["spec"]
+    volumes = {each["name"]: each for each in pod.get("volumes", [])}
+    for container in pod["containers"]:
+        if container["image"].split(":")[0].rsplit("/", 1)[-1] != "baton":
+            continue
+        with tempfile.TemporaryDirectory() as root:
+            mounts = {}
+            for mount in container.get("volumeMounts", []):
+                source = volumes[mount["name"]].get("configMap")
+                if source is None:
+                    continue
+                folder = os.path.join(root, mount["name"])
+                os.mkdir(folder)
+                for key, text in config_maps[source["name"]].items():
+                    with open(os.path.join(folder, key), "w") as file:
+                        file.write(text)
+                mounts[mount["mountPath"]] = folder
+            environment = {}
+            for variable in container.get("env", []):
+                value = variable.get("value", "10.0.0.1")
+                for known, replacement in environment.items():
+                    value = value.replace(f"$({known})", replacement)
+                environment[variable["name"]] = value
+            arguments = []
+            for argument in container["args"]:
+                for path, folder in mounts.items():
+                    argument = argument.replace(path, folder)
+                arguments.append(argument)
+            result = subprocess.run(
+                [baton, *arguments, "--print-config"],
+                env={"PATH": os.environ["PATH"], "HOME": root, **environment},
+                capture_output=True, text=True, timeout=60)
+            if result.returncode != 0:
+                fail(f"{name}: baton {' '.join(container['args'])} says: {result.stderr.strip()}")
+            effective = yaml.safe_load(result.stdout)
+            ports = {each["containerPort"] for each in container["ports"]}
+            listened = {int(str(effective[key]).rsplit(":", 1)[1]) for key in ("listen", "http_listen")}
+            if ports != listened:
+                fail(f"{name}: the container names ports {sorted(ports)}, baton listens on {sorted(listened)}")
+            checked += 1
+
+if checked == 0:
+    fail("no container runs baton")
