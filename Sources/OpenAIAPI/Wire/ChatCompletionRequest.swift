@@ -32,11 +32,9 @@ struct ChatCompletionRequest: Sendable {
 
   private static func message(_ turn: WireObject) throws(APIError) -> ChatMessage {
     let path = turn.path(of: "role")
-    guard var role = try turn.string("role") else { throw .invalid(path, "\(path) is missing") }
-    switch role {
-    case "developer": role = "system"
-    case "system", "user", "assistant": break
-    default: throw .invalid(path, "\(path) is '\(role)'; supported are system, developer, user and assistant")
+    guard let name = try turn.string("role") else { throw .invalid(path, "\(path) is missing") }
+    guard let role = ChatMessage.Role(rawValue: name == "developer" ? "system" : name) else {
+      throw .invalid(path, "\(path) is '\(name)'; supported are system, developer, user and assistant")
     }
     if let calls = turn.value("tool_calls"), calls != .array([]) {
       throw .invalid(turn.path(of: "tool_calls"), "\(turn.path(of: "tool_calls")) is not supported")
