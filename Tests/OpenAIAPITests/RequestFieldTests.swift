@@ -93,7 +93,7 @@ import Tokenization
     #expect(
       messages == [
         ChatMessage(role: .system, content: "Be brief."), ChatMessage(role: .user, content: "aü"),
-        ChatMessage(role: "assistant", content: "b"), ChatMessage(role: .user, content: "c"),
+        ChatMessage(role: .assistant, content: "b"), ChatMessage(role: .user, content: "c"),
       ])
     #expect(request.sampling.maxTokens == 5)
     #expect(request.sampling.logprobs == 2)
