@@ -1,0 +1,61 @@
+import GRPCCore
+import RPC
+import Routing
+import ServingProtos
+import ServingTypes
+import Tokenization
+
+/// What internal clients call: the gRPC face of the router.
+public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
+  private let router: RequestRouter
+
+  public init(router: RequestRouter) { self.router = router }
+
+  public func generate(
+    request: Baton_V1_GenerateRequest, response: RPCWriter<Baton_V1_GenerateResponse>, context: ServerContext
+  ) async throws {
+    let generation = try await router.generate(try GenerationRequest(request))
+    var message = Baton_V1_GenerateResponse()
+    message.requestID = generation.requestID.value
+    message.model = generation.model
+    message.promptTokenIds = wireTokens(generation.promptTokens)
+    for try await update in generation.updates {
+      message.outputs = update.outputs.map { Baton_V1_Output($0) }
+      if let usage = update.usage { message.usage = Baton_V1_Usage(usage) }
+      if request.explain {
+        if let route = update.route { message.route = Baton_V1_Route(route) }
+        if let timeline = update.timeline { message.timeline = Baton_V1_Timeline(timeline) }
+      }
+      try await response.write(message)
+      message = Baton_V1_GenerateResponse()
+    }
+  }
+
+  public func tokenize(
+    request: Baton_V1_TokenizeRequest, context: ServerContext
+  ) async throws -> Baton_V1_TokenizeResponse {
+    let prompt: GenerationRequest.Prompt
+    switch request.prompt {
+    case .text(let text): prompt = .text(text)
+    case .chat(let chat): prompt = .chat(try chatMessages(chat))
+    case nil: throw ServingError(.invalidArgument, "the request has neither text nor chat")
+    }
+    var response = Baton_V1_TokenizeResponse()
+    response.ids = wireTokens(try router.model(request.model).tokenize(prompt, isPlain: request.plain))
+    return response
+  }
+
+  public func listModels(
+    request: Baton_V1_ListModelsRequest, context: ServerContext
+  ) async throws -> Baton_V1_ListModelsResponse {
+    var response = Baton_V1_ListModelsResponse()
+    response.models = router.models.map { model in
+      var message = Baton_V1_Model()
+      message.id = model.id
+      message.contextLength = UInt32(clamping: model.contextLength)
+      message.created = model.created
+      return message
+    }
+    return response
+  }
+}

@@ -1,0 +1,84 @@
+import Directory
+import ServingTypes
+
+/// The workers that the router may send requests to, from the directory's leases and from a fixed list.
+///
+/// While the directory is away the last list stands. Any thread may call.
+public final class WorkerRegistry: Sendable {
+  private struct State {
+    var leased: Roster
+    var fixed: Roster
+    var hasAnswered = false
+  }
+
+  /// Asks the fixed list's workers about themselves; those that don't answer are left out.
+  public typealias Describe = @Sendable () async -> [WorkerRecord]
+
+  private let directory: (any BlockDirectory)?
+  private let describe: Describe?
+  private let configuration: RoutingConfiguration
+  private let state: Lock<State>
+
+  public init(
+    directory: (any BlockDirectory)?, configuration: RoutingConfiguration = RoutingConfiguration(),
+    describe: Describe? = nil
+  ) {
+    self.directory = directory
+    self.describe = describe
+    self.configuration = configuration
+    state = Lock(State(leased: Roster(grace: configuration.leaseGrace), fixed: Roster(grace: configuration.leaseGrace)))
+  }
+
+  /// Refreshes the list until the task is cancelled.
+  public func run() async {
+    while !Task.isCancelled {
+      await refresh()
+      do { try await Task.sleep(for: configuration.refreshInterval) } catch { return }
+    }
+  }
+
+  public func refresh() async {
+    if let directory, let records = try? await directory.workers() {
+      let now = ContinuousClock.now
+      state.withLock { $0.leased.merge(records, now: now) }
+    }
+    if let describe {
+      let records = await describe()
+      if Task.isCancelled { return }
+      let now = ContinuousClock.now
+      state.withLock { $0.fixed.merge(records, now: now) }
+    }
+    state.withLock { $0.hasAnswered = true }
+  }
+
+  /// Whether the list was looked up at least once.
+  public var isReady: Bool { state.withLock { $0.hasAnswered } }
+
+  /// Everyone known, by id. A lease goes before the fixed list.
+  public var workers: [RegisteredWorker] {
+    state.withLock { state in
+      let all = state.leased.workers.merging(state.fixed.workers) { leased, fixed in leased.isLeased ? leased : fixed }
+      return all.values.sorted { $0.record.id < $1.record.id }
+    }
+  }
+
+  /// Workers that are live, serve decoding and take requests.
+  public var liveDecodeWorkers: Int {
+    workers.count { $0.isLeased && $0.record.role.servesDecode && !$0.record.isDraining }
+  }
+
+  public func suspect(_ reference: WorkerReference) {
+    let until = ContinuousClock.now + configuration.suspicion
+    state.withLock { state in
+      state.leased.suspect(reference, until: until)
+      state.fixed.suspect(reference, until: until)
+    }
+  }
+
+  public func trust(_ reference: WorkerReference) {
+    state.withLock { state in
+      state.leased.trust(reference)
+      state.fixed.trust(reference)
+    }
+  }
+}

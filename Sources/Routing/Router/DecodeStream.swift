@@ -1,0 +1,64 @@
+import GRPCCore
+import RPC
+import ServingProtos
+import ServingTypes
+
+/// One stream from a decode worker, read into the client's updates.
+final class DecodeStream: Sendable {
+  private struct State {
+    var progress: GenerationProgress
+    var summary = GenerationUpdate()
+    var hasAnswered = false
+  }
+
+  private let state: Lock<State>
+
+  init(samples: Int) { state = Lock(State(progress: GenerationProgress(samples: samples))) }
+
+  var progress: GenerationProgress { state.withLock { $0.progress } }
+  /// The usage, route and time line of the worker that finished the request.
+  var summary: GenerationUpdate { state.withLock { $0.summary } }
+
+  /// Opens one stream and forwards it to its end.
+  ///
+  /// - Parameters:
+  ///   - client: of the worker, kept open meanwhile.
+  ///   - onFirst: called when the worker has given its first answer.
+  /// - Throws: what ended the stream early, or `internalError` when it ended well before the samples did.
+  func run(
+    _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client, deadline: ContinuousClock.Instant,
+    into sink: GenerationSink, onFirst: @escaping @Sendable () -> Void
+  ) async throws {
+    state.withLock { state in
+      state.progress.beginStream()
+      state.hasAnswered = false
+    }
+    try await Baton_V1_Decode.Client(wrapping: client).decode(
+      request: ClientRequest(message: message), options: .until(deadline)
+    ) { response in
+      for try await part in response.messages {
+        let (news, isFirst) = try self.take(part)
+        if isFirst { onFirst() }
+        if !news.isEmpty { try await sink.send(GenerationUpdate(outputs: news)) }
+      }
+    }
+    guard progress.isComplete else {
+      throw ServingError(.internalError, "the decode worker ended its stream before it had finished every sample")
+    }
+  }
+
+  private func take(_ part: Baton_V1_DecodeResponse) throws(ServingError) -> (news: [SampleOutput], isFirst: Bool) {
+    var outputs: [SampleOutput] = []
+    for output in part.outputs { outputs.append(try SampleOutput(output)) }
+    let route = part.hasRoute ? try GenerationRoute(part.route) : nil
+    return try state.withLock { [outputs] state throws(ServingError) in
+      let news = try state.progress.accept(outputs)
+      if part.hasUsage { state.summary.usage = GenerationUsage(part.usage) }
+      if let route { state.summary.route = route }
+      if part.hasTimeline { state.summary.timeline = GenerationTimeline(part.timeline) }
+      let isFirst = !state.hasAnswered && !outputs.isEmpty
+      if isFirst { state.hasAnswered = true }
+      return (news, isFirst)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import ServingTypes
+
+/// What a client has received so far, over all the workers that a request went through. Pure.
+package struct GenerationProgress: Sendable {
+  /// Per sample.
+  package private(set) var generated: [[TokenID]]
+  private var isFinished: [Bool]
+  /// Samples that were finished before the present stream began.
+  private var wasFinished: [Bool]
+
+  package init(samples: Int) {
+    generated = Array(repeating: [], count: samples)
+    isFinished = Array(repeating: false, count: samples)
+    wasFinished = isFinished
+  }
+
+  package var isComplete: Bool { isFinished.allSatisfy(\.self) }
+  package var hasTokens: Bool { generated.contains { !$0.isEmpty } }
+  package var completionTokens: Int { generated.reduce(0) { $0 + $1.count } }
+  package var longestSample: Int { generated.map(\.count).max() ?? 0 }
+
+  /// A new stream begins, which was told of everything so far.
+  package mutating func beginStream() { wasFinished = isFinished }
+
+  /// Takes outputs in.
+  ///
+  /// - Returns: those that are news to the client: a worker that a request moved to may end a finished sample again.
+  /// - Throws: `internalError` when the worker broke the protocol; the text can then no longer be trusted.
+  package mutating func accept(_ outputs: [SampleOutput]) throws(ServingError) -> [SampleOutput] {
+    var news: [SampleOutput] = []
+    news.reserveCapacity(outputs.count)
+    for output in outputs {
+      guard generated.indices.contains(output.sample) else {
+        throw ServingError(
+          .internalError, "the worker sent sample \(output.sample); the request has \(generated.count)")
+      }
+      if isFinished[output.sample] {
+        if wasFinished[output.sample], output.tokens.isEmpty, output.text.isEmpty { continue }
+        throw ServingError(.internalError, "the worker went on with sample \(output.sample) after its end")
+      }
+      for token in output.tokens { generated[output.sample].append(token.id) }
+      if output.finish != nil { isFinished[output.sample] = true }
+      news.append(output)
+    }
+    return news
+  }
+}

@@ -1,0 +1,186 @@
+import Directory
+import GRPCCore
+import Logging
+import RPC
+import ServingProtos
+import ServingTypes
+
+/// Takes one request to its end, over as many workers as that needs.
+struct GenerationRun {
+  let request: PreparedRequest
+  let sink: GenerationSink
+  let planner: RoutePlanner
+  let channels: ChannelPool
+  let configuration: RoutingConfiguration
+  let metrics: RouterMetrics
+  let logger: Logger
+
+  private let start = ContinuousClock.now
+  private let stream: DecodeStream
+  private var chains: RoutePlanner.Chains
+  private var excluded: Set<WorkerReference> = []
+  private var migrations = 0
+  private var refusals = 0
+  /// When the request was left without a worker after its stream died.
+  private var stranded: ContinuousClock.Instant?
+  private var layout: String?
+
+  init(
+    request: PreparedRequest, sink: GenerationSink, planner: RoutePlanner, channels: ChannelPool,
+    configuration: RoutingConfiguration, metrics: RouterMetrics, logger: Logger
+  ) {
+    self.request = request
+    self.sink = sink
+    self.planner = planner
+    self.channels = channels
+    self.configuration = configuration
+    self.metrics = metrics
+    self.logger = logger
+    stream = DecodeStream(samples: request.sampling.n)
+    chains = RoutePlanner.Chains(prompt: request.prompt, salt: request.cacheSalt)
+  }
+
+  mutating func run() async throws(ServingError) {
+    var failure: ServingError?
+    while true {
+      guard let decision = await plan() else {
+        try await waitForWorkers(after: failure)
+        continue
+      }
+      stranded = nil
+      guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
+      // Everything was delivered; only the summary is missing.
+      if stream.progress.isComplete { return try await sink.send(summary(decision)) }
+      try await recover(from: error, decision)
+      failure = error
+    }
+  }
+
+  private mutating func plan() async -> RoutingDecision? {
+    let progress = stream.progress
+    let query = SelectionQuery(
+      model: request.model, tokens: request.prompt.count + progress.longestSample,
+      requiredLayout: progress.hasTokens ? layout : nil, excluded: excluded)
+    return await planner.plan(query, chains: &chains)
+  }
+
+  /// - Returns: what ended the stream early.
+  private mutating func attempt(_ decision: RoutingDecision) async -> ServingError? {
+    let worker = decision.decode
+    let progress = stream.progress
+    layout = worker.layoutDigest
+    let hashes = chains.chain(blockSize: worker.blockSize)
+    metrics.decided(decision, promptBlocks: hashes.count)
+    let memory = planner.memory
+    let tickets = memory.begin(
+      decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: .now)
+    defer { memory.end(tickets) }
+    let message = Baton_V1_DecodeRequest(request, generated: progress.generated, decision: decision)
+    let isFirstOfAll = !progress.hasTokens
+    let onFirst: @Sendable () -> Void = { [planner, metrics, start] in
+      memory.finishPrefill(tickets)
+      planner.registry.trust(worker.reference)
+      if isFirstOfAll { metrics.sawFirstToken(seconds: start.duration(to: .now).inSeconds) }
+    }
+    do {
+      let address = try ServerAddress(worker.reference.address)
+      try await channels.withClient(of: address, for: .tokens) { [stream, request, sink] client in
+        try await stream.run(message, on: client, deadline: request.deadline, into: sink, onFirst: onFirst)
+      }
+      return nil
+    } catch {
+      return Self.servingError(error)
+    }
+  }
+
+  /// - Throws: the error that ends the request.
+  private mutating func recover(from error: ServingError, _ decision: RoutingDecision) async throws(ServingError) {
+    let worker = decision.decode.reference
+    // A call can't end before its deadline of its own accord, so that is the client's.
+    if request.deadline <= .now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
+    switch AttemptFailure(error, isCancelledHere: Task.isCancelled || sink.isCancelled) {
+    case .fatal: throw error
+    case .refused:
+      metrics.refused()
+      refusals += 1
+      excluded.insert(worker)
+      if refusals > configuration.maximumRefusals { throw overloaded(error) }
+    case .lost:
+      metrics.lostStream()
+      logger.debug(
+        "lost a stream",
+        metadata: [
+          "request_id": "\(request.id)", "worker": "\(worker.id)", "error": "\(error)",
+          "delivered_tokens": "\(stream.progress.completionTokens)",
+        ])
+      planner.registry.suspect(worker)
+      excluded.insert(worker)
+      guard migrations < configuration.maximumMigrations else {
+        throw ServingError(
+          .unavailable, "gave up after \(migrations + 1) workers failed; the last one said: \(error.message)",
+          retryAfter: configuration.retryAfter)
+      }
+      migrations += 1
+      metrics.migrated()
+      // The worker may have come back in a new incarnation.
+      await planner.registry.refresh()
+      try await pause(configuration.reopenDelay * migrations)
+    }
+  }
+
+  /// There is no worker for the request, or none that has not failed it.
+  private mutating func waitForWorkers(after failure: ServingError?) async throws(ServingError) {
+    guard let failure else {
+      throw ServingError(
+        .unavailable, "no live decode worker serves the model '\(request.model)'",
+        retryAfter: configuration.retryAfter)
+    }
+    if failure.code == .resourceExhausted, !stream.progress.hasTokens { throw overloaded(failure) }
+    let now = ContinuousClock.now
+    let since = stranded ?? now
+    stranded = since
+    guard since.duration(to: now) < configuration.migrationWait else {
+      throw ServingError(
+        .unavailable, "no other worker can take the request over: \(failure.message)",
+        retryAfter: configuration.retryAfter)
+    }
+    // The last resort: those that failed may have recovered.
+    excluded.removeAll()
+    try await pause(max(.milliseconds(50), configuration.reopenDelay))
+    await planner.registry.refresh()
+  }
+
+  private func overloaded(_ error: ServingError) -> ServingError {
+    ServingError(
+      .resourceExhausted, "every worker is at its limit: \(error.message)",
+      retryAfter: error.retryAfter ?? configuration.retryAfter)
+  }
+
+  private func pause(_ duration: Duration) async throws(ServingError) {
+    do {
+      try await Task.sleep(for: duration)
+    } catch {
+      throw ServingError(.cancelled, "the request was cancelled")
+    }
+  }
+
+  /// The last update.
+  private func summary(_ decision: RoutingDecision) -> GenerationUpdate {
+    var update = stream.summary
+    let cached = min(request.prompt.count, update.usage?.cachedTokens ?? 0)
+    // Counted here, since no worker has seen the whole of a request that moved.
+    update.usage = GenerationUsage(
+      promptTokens: request.prompt.count, completionTokens: stream.progress.completionTokens, cachedTokens: cached)
+    var route = update.route ?? GenerationRoute(decode: decision.decode.reference)
+    route.migrations = migrations
+    route.candidates = request.explain ? decision.costs : []
+    update.route = route
+    return update
+  }
+
+  static func servingError(_ error: any Error) -> ServingError {
+    // What libgrpc calls a stream whose connection broke.
+    if let error = error as? RPCError, error.code == .unknown { return ServingError(.unavailable, error.message) }
+    return ServingError(any: error)
+  }
+}

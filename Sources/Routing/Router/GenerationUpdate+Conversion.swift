@@ -1,0 +1,102 @@
+import RPC
+import ServingProtos
+import ServingTypes
+
+extension SampleOutput {
+  /// - Throws: `invalidArgument` or `dataLoss` on a field that is out of range.
+  package init(_ message: Baton_V1_Output) throws(ServingError) {
+    var tokens: [GeneratedToken] = []
+    tokens.reserveCapacity(message.tokens.count)
+    for token in message.tokens { tokens.append(try GeneratedToken(token)) }
+    self.init(
+      sample: Int(message.sample), tokens: tokens, text: message.text,
+      finish: try FinishReason.decode(message.finishReason))
+  }
+}
+
+extension Baton_V1_Output {
+  package init(_ output: SampleOutput) {
+    self.init()
+    sample = UInt32(clamping: output.sample)
+    tokens = output.tokens.map { Baton_V1_Token($0) }
+    text = output.text
+    finishReason = Baton_V1_FinishReason(output.finish)
+  }
+}
+
+extension GenerationUsage {
+  package init(_ message: Baton_V1_Usage) {
+    self.init(
+      promptTokens: Int(message.promptTokens), completionTokens: Int(message.completionTokens),
+      cachedTokens: Int(message.cachedTokens))
+  }
+}
+
+extension Baton_V1_Usage {
+  package init(_ usage: GenerationUsage) {
+    self.init()
+    promptTokens = UInt32(clamping: usage.promptTokens)
+    completionTokens = UInt32(clamping: usage.completionTokens)
+    cachedTokens = UInt32(clamping: usage.cachedTokens)
+  }
+}
+
+extension GenerationTimeline {
+  package init(_ message: Baton_V1_Timeline) {
+    self.init(
+      decodeQueueSeconds: message.decodeQueueSeconds, prefillQueueSeconds: message.prefillQueueSeconds,
+      prefillSeconds: message.prefillSeconds, transferSeconds: message.transferSeconds,
+      firstTokenSeconds: message.firstTokenSeconds, decodeSeconds: message.decodeSeconds)
+  }
+}
+
+extension Baton_V1_Timeline {
+  package init(_ timeline: GenerationTimeline) {
+    self.init()
+    decodeQueueSeconds = timeline.decodeQueueSeconds
+    prefillQueueSeconds = timeline.prefillQueueSeconds
+    prefillSeconds = timeline.prefillSeconds
+    transferSeconds = timeline.transferSeconds
+    firstTokenSeconds = timeline.firstTokenSeconds
+    decodeSeconds = timeline.decodeSeconds
+  }
+}
+
+extension GenerationRoute {
+  /// What a decode worker says of the route; the router adds the rest.
+  package init(_ message: Baton_V1_Route) throws(ServingError) {
+    self.init(
+      decode: message.hasDecode ? try WorkerReference(message.decode) : nil,
+      prefill: message.hasPrefill ? try WorkerReference(message.prefill) : nil,
+      decodeCachedTokens: Int(message.decodeCachedTokens), prefillCachedTokens: Int(message.prefillCachedTokens),
+      computedTokens: Int(message.computedTokens), transferredBlocks: Int(message.transferredBlocks),
+      transferredBytes: Int(clamping: message.transferredBytes), draftedTokens: Int(message.draftedTokens),
+      acceptedTokens: Int(message.acceptedTokens))
+  }
+}
+
+extension Baton_V1_Route {
+  package init(_ route: GenerationRoute) {
+    self.init()
+    if let worker = route.decode { decode = Baton_V1_WorkerReference(worker) }
+    if let worker = route.prefill { prefill = Baton_V1_WorkerReference(worker) }
+    decodeCachedTokens = UInt32(clamping: route.decodeCachedTokens)
+    prefillCachedTokens = UInt32(clamping: route.prefillCachedTokens)
+    computedTokens = UInt32(clamping: route.computedTokens)
+    transferredBlocks = UInt32(clamping: route.transferredBlocks)
+    transferredBytes = UInt64(clamping: route.transferredBytes)
+    draftedTokens = UInt32(clamping: route.draftedTokens)
+    acceptedTokens = UInt32(clamping: route.acceptedTokens)
+    migrations = UInt32(clamping: route.migrations)
+    candidates = route.candidates.map { candidate in
+      var message = Baton_V1_CandidateCost()
+      message.worker = candidate.worker.value
+      message.role = candidate.role.rawValue
+      message.cost = candidate.cost
+      message.predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
+      message.load = candidate.load
+      message.chosen = candidate.chosen
+      return message
+    }
+  }
+}

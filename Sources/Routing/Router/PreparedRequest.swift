@@ -1,0 +1,55 @@
+import ServingTypes
+
+/// A request that was checked and tokenised.
+package struct PreparedRequest: Sendable {
+  package var id: RequestID
+  package var model: String
+  package var prompt: [TokenID]
+  package var sampling: SamplingParameters
+  package var cacheSalt: String
+  package var tenant: String
+  package var priority: Int
+  package var explain: Bool
+  package var deadline: ContinuousClock.Instant
+
+  /// - Parameter now: the deadline counts from here where the request has none.
+  /// - Throws: `notFound` with the models' names for an unknown one, `invalidArgument` for anything that no worker would
+  ///   accept.
+  package init(
+    _ request: GenerationRequest, models: [ServedModel], timeout: Duration, now: ContinuousClock.Instant
+  ) throws(ServingError) {
+    let model = try Self.model(request.model, among: models)
+    try request.sampling.validate(vocabularySize: model.tokenizer.vocabularySize)
+    let prompt = try model.tokenize(request.prompt)
+    guard !prompt.isEmpty else { throw ServingError(.invalidArgument, "the prompt is empty") }
+    guard prompt.count < model.contextLength else {
+      throw ServingError(
+        .invalidArgument,
+        "the prompt has \(prompt.count) tokens; the context of '\(model.name)' is \(model.contextLength) tokens, and at "
+          + "least one of them is for the answer")
+    }
+    let priorities = Int(Int32.min)...Int(Int32.max)
+    guard priorities.contains(request.priority) else {
+      throw ServingError(.invalidArgument, "priority is \(request.priority); it must fit 32 bits")
+    }
+    id = request.id ?? .random()
+    self.model = model.name
+    self.prompt = prompt
+    sampling = request.sampling
+    if sampling.seed == nil { sampling.seed = .random(in: 0...UInt64.max) }
+    cacheSalt = request.cacheSalt
+    tenant = request.tenant
+    priority = request.priority
+    explain = request.explain
+    deadline = request.deadline ?? now + timeout
+  }
+
+  package static func model(_ name: String, among models: [ServedModel]) throws(ServingError) -> ServedModel {
+    if name.isEmpty, models.count == 1 { return models[0] }
+    if let model = models.first(where: { $0.name == name }) { return model }
+    let names = models.map { "'\($0.name)'" }.joined(separator: ", ")
+    throw ServingError(
+      name.isEmpty ? .invalidArgument : .notFound,
+      name.isEmpty ? "name one of the models \(names)" : "there is no model '\(name)'; there is \(names)")
+  }
+}

@@ -1,0 +1,159 @@
+import Directory
+import Logging
+import Observability
+import RPC
+import ServingTypes
+
+/// Takes clients' requests, sends each where its prefix lies and there is room, and carries it to its end.
+///
+/// Stateless but for what a restart may lose: the list of workers, and what was routed where. `run()` must be running;
+/// any thread may call the rest.
+public final class RequestRouter: Sendable {
+  private struct State {
+    var inFlight = 0
+    var isDraining = false
+  }
+
+  private let served: [ServedModel]
+  private let directory: (any BlockDirectory)?
+  private let channels: ChannelPool
+  private let configuration: RoutingConfiguration
+  private let metrics: RouterMetrics
+  private let memory: RoutingMemory
+  private let planner: RoutePlanner
+  private let logger: Logger
+  private let jobs: AsyncStream<GenerationJob>
+  private let jobsInput: AsyncStream<GenerationJob>.Continuation
+  private let state = Lock(State())
+
+  public let registry: WorkerRegistry
+
+  /// - Parameters:
+  ///   - directory: nil to live on `staticWorkers` and the router's own memory alone.
+  ///   - staticWorkers: workers to ask about themselves, beside those with a lease.
+  public init(
+    models: [ServedModel], directory: (any BlockDirectory)?, staticWorkers: [ServerAddress] = [],
+    channels: ChannelPool, configuration: RoutingConfiguration = RoutingConfiguration(),
+    metrics registry: MetricsRegistry = MetricsRegistry(), logger: Logger = Logger(label: "baton.router")
+  ) {
+    served = models
+    self.directory = directory
+    self.channels = channels
+    self.configuration = configuration
+    self.logger = logger
+    let fixed = StaticWorkers(addresses: staticWorkers, channels: channels)
+    let describe: WorkerRegistry.Describe = { await fixed.describe() }
+    self.registry = WorkerRegistry(
+      directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe)
+    metrics = RouterMetrics(registry: registry)
+    memory = RoutingMemory(configuration: configuration)
+    planner = RoutePlanner(
+      directory: directory, registry: self.registry, memory: memory,
+      selector: WorkerSelector(configuration: configuration), metrics: metrics)
+    (jobs, jobsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.maximumInFlight))
+    registry.onCollect { [weak self] collector in
+      guard let self else { return }
+      RouterMetrics.collect(
+        collector, inFlight: inFlight, workers: self.registry.workers, directory: directory?.statistics)
+    }
+  }
+
+  /// Watches the workers and carries the requests, until the task is cancelled; what is under way then is cancelled.
+  public func run() async {
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.registry.run() }
+      for await job in jobs { group.addTask { await self.carry(job) } }
+      jobsInput.finish()
+      group.cancelAll()
+    }
+  }
+
+  public var models: [ModelInformation] { served.map(\.information) }
+  /// Requests under way.
+  public var inFlight: Int { state.withLock { $0.inFlight } }
+  public var workers: [RegisteredWorker] { registry.workers }
+  public var directoryStatistics: DirectoryStatistics? { directory?.statistics }
+
+  /// The model of that name; the only one for an empty name.
+  /// - Throws: `notFound` that names the models there are.
+  public func model(_ name: String) throws(ServingError) -> ServedModel {
+    try PreparedRequest.model(name, among: served)
+  }
+
+  /// Takes nothing new and returns when nothing is under way, or after `timeout`.
+  public func drain(timeout: Duration) async {
+    state.withLock { $0.isDraining = true }
+    let deadline = ContinuousClock.now + timeout
+    while inFlight > 0, ContinuousClock.now < deadline {
+      do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+    }
+  }
+
+  /// Routes a request and returns when its first tokens are there.
+  ///
+  /// - Throws: `invalidArgument` or `notFound` for a request that nobody could serve, `resourceExhausted` with a delay when
+  ///   every worker is full, `unavailable` when there is none, and what workers say. Cancelling the task cancels the
+  ///   request.
+  public func generate(_ request: GenerationRequest) async throws(ServingError) -> RoutedGeneration {
+    let start = ContinuousClock.now
+    let prepared: PreparedRequest
+    do throws(ServingError) {
+      prepared = try PreparedRequest(request, models: served, timeout: configuration.requestTimeout, now: start)
+      try admit()
+    } catch {
+      metrics.finished(error.code.rawValue, seconds: start.duration(to: .now).inSeconds)
+      throw error
+    }
+    let (updates, sink) = GenerationUpdates.makeStream(capacity: configuration.updateBacklog)
+    guard case .enqueued = jobsInput.yield(GenerationJob(request: prepared, sink: sink)) else {
+      state.withLock { $0.inFlight -= 1 }
+      throw ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
+    }
+    try await updates.waitForFirst()
+    return RoutedGeneration(
+      requestID: prepared.id, model: prepared.model, promptTokens: prepared.prompt, updates: updates)
+  }
+
+  private func admit() throws(ServingError) {
+    let refusal = state.withLock { state -> ServingError? in
+      if state.isDraining {
+        return ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
+      }
+      if state.inFlight >= configuration.maximumInFlight {
+        return ServingError(
+          .resourceExhausted, "\(state.inFlight) requests are under way, which is the limit",
+          retryAfter: configuration.retryAfter)
+      }
+      state.inFlight += 1
+      return nil
+    }
+    if let refusal { throw refusal }
+  }
+
+  private func carry(_ job: GenerationJob) async {
+    let start = ContinuousClock.now
+    let run = GenerationRun(
+      request: job.request, sink: job.sink, planner: planner, channels: channels, configuration: configuration,
+      metrics: metrics, logger: logger)
+    let failure = await withTaskGroup(of: ServingError?.self) { group in
+      group.addTask { [run] in
+        var run = run
+        do throws(ServingError) {
+          try await run.run()
+          return nil
+        } catch { return error }
+      }
+      group.addTask {
+        await job.sink.waitForCancellation()
+        return ServingError(.cancelled, "the client went away")
+      }
+      let first = await group.next()
+      group.cancelAll()
+      await group.waitForAll()
+      return first ?? nil
+    }
+    state.withLock { $0.inFlight -= 1 }
+    metrics.finished(failure?.code.rawValue ?? "ok", seconds: start.duration(to: .now).inSeconds)
+    job.sink.finish(throwing: failure)
+  }
+}

@@ -1,0 +1,71 @@
+import Directory
+import Observability
+import ServingTypes
+
+/// Finds where a request should go now.
+struct RoutePlanner: Sendable {
+  let directory: (any BlockDirectory)?
+  let registry: WorkerRegistry
+  let memory: RoutingMemory
+  let selector: WorkerSelector
+  let metrics: RouterMetrics
+
+  /// A request's hashes by block size, computed once.
+  struct Chains: Sendable {
+    let prompt: [TokenID]
+    let salt: String
+    private(set) var hashes: [Int: [BlockHash]] = [:]
+
+    init(prompt: [TokenID], salt: String) {
+      self.prompt = prompt
+      self.salt = salt
+    }
+
+    mutating func chain(blockSize: Int) -> [BlockHash] {
+      if let known = hashes[blockSize] { return known }
+      let chain = BlockHash.chain(tokens: prompt, blockSize: blockSize, salt: salt)
+      hashes[blockSize] = chain
+      return chain
+    }
+  }
+
+  /// - Returns: nil when no worker can take the request.
+  func plan(_ query: SelectionQuery, chains: inout Chains) async -> RoutingDecision? {
+    var query = query
+    query.turn = memory.nextTurn()
+    let workers = registry.workers.filter { $0.record.model == query.model && !$0.record.isDraining }
+    guard !workers.isEmpty else { return nil }
+    let layouts = Dictionary(grouping: workers) { $0.record.layoutDigest }
+    var prefixes: [WorkerID: CachedPrefix]? = [:]
+    for (digest, holders) in layouts.sorted(by: { $0.key < $1.key }) {
+      let hashes = chains.chain(blockSize: holders[0].record.blockSize)
+      if let first = hashes.first { query.affinity ^= first.low }
+      guard let found = await lookUp(digest, hashes, holders) else {
+        prefixes = nil
+        continue
+      }
+      prefixes?.merge(found) { $1 }
+    }
+    for worker in workers { _ = chains.chain(blockSize: worker.record.blockSize) }
+    let candidates = memory.candidates(workers, prefixes: prefixes, hashes: chains.hashes, now: .now)
+    return selector.select(candidates, for: query)
+  }
+
+  /// What the directory says; nil when it says nothing.
+  private func lookUp(
+    _ digest: String, _ hashes: [BlockHash], _ holders: [RegisteredWorker]
+  ) async -> [WorkerID: CachedPrefix]? {
+    guard let directory, selector.configuration.policy == .prefix else { return nil }
+    guard !hashes.isEmpty else { return [:] }
+    let query = PrefixQuery(
+      layoutDigest: digest, hashes: hashes,
+      holders: holders.map {
+        PrefixQuery.Holder(
+          worker: $0.record.id, incarnation: $0.record.reference.incarnation, epoch: $0.record.epoch)
+      })
+    let start = ContinuousClock.now
+    let found = try? await directory.longestPrefixes(query)
+    metrics.lookedUp(seconds: start.duration(to: .now).inSeconds, failed: found == nil)
+    return found
+  }
+}

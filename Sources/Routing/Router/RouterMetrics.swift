@@ -1,0 +1,92 @@
+import Directory
+import Observability
+import ServingTypes
+
+/// What the router counts.
+struct RouterMetrics: Sendable {
+  private let registry: MetricsRegistry
+  private let migrations: Counter
+  private let refusals: Counter
+  private let lost: Counter
+  private let promptBlocks: Counter
+  private let predictedBlocks: Counter
+  private let lookupSeconds: Histogram
+  private let lookupErrors: Counter
+  private let firstToken: Histogram
+  private let duration: Histogram
+
+  init(registry: MetricsRegistry) {
+    self.registry = registry
+    migrations = registry.counter("router_migrations", help: "Requests reopened on another worker.")
+    refusals = registry.counter("router_refusals", help: "Requests that a worker refused for overload.")
+    lost = registry.counter("router_lost_streams", help: "Streams from decode workers that died.")
+    promptBlocks = registry.counter("router_prompt_blocks", help: "Full blocks of routed prompts.")
+    predictedBlocks = registry.counter(
+      "router_predicted_cached_blocks", help: "Blocks of routed prompts that the chosen decode worker was said to hold."
+    )
+    lookupSeconds = registry.histogram(
+      "directory_lookup_seconds", help: "Time to ask the directory for the longest prefixes.",
+      buckets: MetricBuckets.call)
+    lookupErrors = registry.counter(
+      "directory_lookup_errors", help: "Lookups that failed and were answered by the router's own memory.")
+    firstToken = registry.histogram(
+      "router_time_to_first_token_seconds", help: "From a request's arrival to its first token.",
+      buckets: MetricBuckets.timeToFirstToken)
+    duration = registry.histogram(
+      "router_request_seconds", help: "From a request's arrival to its end.", buckets: MetricBuckets.request)
+  }
+
+  func finished(_ status: String, seconds: Double) {
+    registry.counter("router_requests", help: "Requests by how they ended.", labels: [("status", status)]).increment()
+    duration.observe(seconds)
+  }
+
+  func decided(_ decision: RoutingDecision, promptBlocks blocks: Int) {
+    let path = decision.isDisaggregated ? "disaggregated" : "local"
+    registry.counter(
+      "router_decisions", help: "Routing decisions by decode worker and path of the prefill.",
+      labels: [("worker", decision.decode.id.value), ("path", path)]
+    ).increment()
+    promptBlocks.increment(by: blocks)
+    predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
+  }
+
+  func lookedUp(seconds: Double, failed: Bool) {
+    lookupSeconds.observe(seconds)
+    if failed { lookupErrors.increment() }
+  }
+
+  func sawFirstToken(seconds: Double) { firstToken.observe(seconds) }
+  func migrated() { migrations.increment() }
+  func refused() { refusals.increment() }
+  func lostStream() { lost.increment() }
+
+  /// Values that live elsewhere, read at each exposition.
+  static func collect(
+    _ collector: MetricsCollector, inFlight: Int, workers: [RegisteredWorker], directory: DirectoryStatistics?
+  ) {
+    collector.gauge("router_in_flight", help: "Requests under way.", inFlight)
+    for role in WorkerRole.allCases {
+      collector.gauge(
+        "router_workers", help: "Workers with a live lease, by role.",
+        workers.count { $0.isLeased && $0.record.role == role }, labels: [("role", role.rawValue)])
+    }
+    guard let directory else { return }
+    collector.gauge("directory_connected", help: "1 while Redis answers.", directory.isConnected ? 1 : 0)
+    collector.gauge("directory_pending_commands", help: "Commands that wait for Redis.", directory.pendingCommands)
+    collector.counter("directory_errors", help: "Calls to the directory that failed.", directory.errors)
+    collector.counter("directory_reconnects", help: "Times that Redis was connected to again.", directory.reconnects)
+    collector.counter(
+      "directory_deleted_fields", help: "Expired fields that lookups removed.", directory.deletedFields)
+    if let last = directory.lastSuccess {
+      let staleness = last.duration(to: .now)
+      collector.gauge(
+        "directory_staleness_seconds", help: "Time since the directory last answered.", staleness.inSeconds)
+    }
+    for (range, count) in directory.lookupsBySlotRange.enumerated() {
+      collector.counter(
+        "directory_lookups_by_slot", help: "Lookups by sixteenth of the Redis Cluster slots.", count,
+        labels: [("range", String(range))])
+    }
+  }
+}

@@ -1,0 +1,17 @@
+import Directory
+import ServingTypes
+
+/// Where a request goes.
+public struct RoutingDecision: Sendable {
+  public var decode: WorkerRecord
+  /// In order of preference; empty when the decode worker computes the prompt itself.
+  public var prefill: [WorkerRecord]
+  /// Leading blocks that the decode worker is believed to hold.
+  public var predicted: CachedPrefix
+  /// Blocks of the prompt that must be computed, wherever.
+  public var missingBlocks: Double
+  /// Every candidate, for whoever asks why.
+  public var costs: [CandidateCost]
+
+  public var isDisaggregated: Bool { !prefill.isEmpty }
+}

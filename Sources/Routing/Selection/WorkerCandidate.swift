@@ -1,0 +1,47 @@
+import Directory
+import ServingTypes
+
+/// A worker as the selector sees it.
+public struct WorkerCandidate: Sendable {
+  public var record: WorkerRecord
+  /// Leading blocks of the prompt that it is believed to hold.
+  public var cached: CachedPrefix
+  /// This router's own requests that the worker has not reported yet, in blocks …
+  public var unreported: InFlightWork
+  /// … and all of this router's requests there.
+  public var own: InFlightWork
+  /// Unreachable of late, or without a lease: taken only when no other worker is left.
+  public var isDoubtful: Bool
+
+  public init(
+    record: WorkerRecord, cached: CachedPrefix = CachedPrefix(), unreported: InFlightWork = InFlightWork(),
+    own: InFlightWork = InFlightWork(), isDoubtful: Bool = false
+  ) {
+    self.record = record
+    self.cached = cached
+    self.unreported = unreported
+    self.own = own
+    self.isDoubtful = isDoubtful
+  }
+
+  /// Blocks of prompts that other requests still have to compute here.
+  var pendingBlocks: Double {
+    let reported = Double(record.load.pendingPrefillTokens) / Double(record.blockSize)
+    return max(reported + unreported.prefillBlocks, own.prefillBlocks)
+  }
+
+  /// Blocks that running requests hold here.
+  var activeBlocks: Double {
+    max(Double(record.load.activeBlocks) + unreported.activeBlocks, own.activeBlocks)
+  }
+
+  func load(_ configuration: RoutingConfiguration) -> Double {
+    pendingBlocks + activeBlocks + Double(record.load.waitingSequences) * configuration.waitingSequenceBlocks
+  }
+
+  /// Whether the worker has so much to do that even a cached prompt should go elsewhere.
+  func isOverloaded(_ configuration: RoutingConfiguration) -> Bool {
+    let share = record.blockCount > 0 ? activeBlocks / Double(record.blockCount) : 0
+    return share > configuration.maximumActiveShare || pendingBlocks > configuration.maximumPendingBlocks
+  }
+}
