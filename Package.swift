@@ -95,7 +95,8 @@ let shellTargets: [Target] = [
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport",
+      "RPC",
       "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
@@ -103,7 +104,8 @@ let shellTargets: [Target] = [
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
+      "Directory",
       "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],

@@ -112,11 +112,11 @@ K_INLINE float v_sum(f32x16 v) {
 }
 
 K_INLINE float v_largest(f32x16 v) {
-  float lanes[16];
-  v_store(lanes, v);
-  float largest = lanes[0];
-  for (int i = 1; i < 16; i++) largest = lanes[i] > largest ? lanes[i] : largest;
-  return largest;
+  v = v_max(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  v = v_max(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  v = v_max(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  v = v_max(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+  return v[0];
 }
 
 /// Lane i of the result is `v_sum(v[i])`, in the same order of additions.
