@@ -11,7 +11,7 @@ struct RemoteRouter {
   let authToken: String?
 
   func generate(
-    _ request: GenerationRequest, into transcript: inout GenerationTranscript, show: @Sendable (String) -> Void
+    _ request: GenerationRequest, into transcript: inout GenerationTranscript, show: @Sendable @escaping (String) -> Void
   ) async throws {
     let target = try ServerAddress(address)
     var interceptors: [any ClientInterceptor] = []
