@@ -21,6 +21,8 @@ public final class WorkerServer: Service {
   public let transfers = TransferStatistics()
   private let state: WorkerState
   private let health = HealthService()
+  /// The services whose health is reported, by full name.
+  private let services: [String]
   private let server: GRPCServer<LibGRPCServerTransport>
   private let announcer: DirectoryAnnouncer?
   private let drain = DrainSignal()
@@ -66,9 +68,10 @@ public final class WorkerServer: Service {
             configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger))
         names.append(Baton_V1_Decode.descriptor.fullyQualifiedService)
       }
-      services.append(contentsOf: try ReflectionService.both(services: names))
+      services.append(try ReflectionService(services: names))
       var interceptors: [any ServerInterceptor] = []
       if let token = configuration.authToken { interceptors.append(try AuthenticationInterceptor(token: token)) }
+      self.services = names
       server = GRPCServer(transport: transport, services: services, interceptors: interceptors)
     } catch {
       throw ServingError(any: error)
@@ -104,7 +107,7 @@ public final class WorkerServer: Service {
 
   public func run() async throws {
     engine.start()
-    if !drain.isGiven { health.set(.serving) }
+    for service in [""] + services where !drain.isGiven { health.set(.serving, for: service) }
     logger.info(
       "worker serves",
       metadata: [

@@ -33,7 +33,7 @@ struct ChatCompletionRequest: Sendable {
   private static func message(_ turn: WireObject) throws(APIError) -> ChatMessage {
     let path = turn.path(of: "role")
     guard let name = try turn.string("role") else { throw .invalid(path, "\(path) is missing") }
-    guard let role = name == "developer" ? .system : ChatMessage.Role(rawValue: name) else {
+    guard let role = ChatMessage.Role(rawValue: name == "developer" ? "system" : name) else {
       throw .invalid(path, "\(path) is '\(name)'; supported are system, developer, user and assistant")
     }
     if let calls = turn.value("tool_calls"), calls != .array([]) {
