@@ -34,7 +34,7 @@ struct MigrationTests {
     let workers = try ["a", "b"].map {
       try ScriptedWorker($0, script: [.fail(after: messages, .aborted), .fail(after: 1, .unavailable)])
     }
-    try await RouterHarness.with(workers) { harness in
+    try await RouterHarness.with(workers, configuration: .testing { $0.maximumMigrations = 10 }) { harness in
       let request = harness.request(n: 4, maxTokens: 10)
       try harness.check(try await harness.answer(request), request)
       for generated in workers.flatMap(\.requests).map(\.generated) where !generated.isEmpty {
@@ -45,7 +45,7 @@ struct MigrationTests {
 
   @Test func aNewIncarnationIsFoundAgain() async throws {
     let worker = try ScriptedWorker("a")
-    try await RouterHarness.with([worker], { $0.refreshInterval = .seconds(3600) }) { harness in
+    try await RouterHarness.with([worker], configuration: .testing { $0.refreshInterval = .seconds(3600) }) { harness in
       worker.state.withLock { $0.incarnation = 2 }
       _ = try await harness.directory.renewLease(worker.record, lifetime: .seconds(3600))
       let request = harness.request()
@@ -121,7 +121,7 @@ struct MigrationTests {
     workers[0].state.withLock { $0.script.insert(.die(after: draw(6)), at: draw(3)) }
     try await RouterHarness.with(
       workers,
-      {
+      configuration: .testing {
         $0.maximumMigrations = 100
         $0.maximumRefusals = 100
       }

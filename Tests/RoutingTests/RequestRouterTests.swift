@@ -103,7 +103,7 @@ struct RequestRouterTests {
 
   @Test func inFlightRequestsAreLimited() async throws {
     let worker = try ScriptedWorker("a", script: Array(repeating: .hang(after: 1), count: 2))
-    try await RouterHarness.with([worker], { $0.maximumInFlight = 2 }) { harness in
+    try await RouterHarness.with([worker], configuration: .testing { $0.maximumInFlight = 2 }) { harness in
       let first = try await harness.router.generate(harness.request())
       let second = try await harness.router.generate(harness.request())
       let error = await #expect(throws: ServingError.self) { try await harness.router.generate(harness.request()) }
@@ -192,7 +192,7 @@ struct RequestRouterTests {
 
   @Test func aSlowReaderHoldsTheWorkerBack() async throws {
     let worker = try ScriptedWorker("a")
-    try await RouterHarness.with([worker], { $0.updateBacklog = 2 }) { harness in
+    try await RouterHarness.with([worker], configuration: .testing { $0.updateBacklog = 2 }) { harness in
       let request = harness.request(maxTokens: 2000)
       let generation = try await harness.router.generate(request)
       var tokens: [TokenID] = []

@@ -23,14 +23,9 @@ struct RouterHarness {
 
   static func with(
     _ workers: [ScriptedWorker], static isStatic: Bool = false,
-    _ configure: (inout RoutingConfiguration) -> Void = { _ in },
+    configuration: RoutingConfiguration = .testing(),
     body: (RouterHarness) async throws -> Void
   ) async throws {
-    var configuration = RoutingConfiguration()
-    configuration.refreshInterval = .milliseconds(20)
-    configuration.reopenDelay = .milliseconds(1)
-    configuration.migrationWait = .seconds(60)
-    configure(&configuration)
     let directory = GatedDirectory()
     if !isStatic {
       for worker in workers { _ = try await directory.renewLease(worker.record, lifetime: .seconds(3600)) }
@@ -104,5 +99,17 @@ struct RouterHarness {
     #expect(answer.usage?.promptTokens == prompt.count, sourceLocation: sourceLocation)
     #expect(
       answer.usage?.completionTokens == answer.tokens.reduce(0) { $0 + $1.count }, sourceLocation: sourceLocation)
+  }
+}
+
+extension RoutingConfiguration {
+  /// Short pauses and long waits, with what the test changes.
+  static func testing(_ change: (inout RoutingConfiguration) -> Void = { _ in }) -> RoutingConfiguration {
+    var configuration = RoutingConfiguration()
+    configuration.refreshInterval = .milliseconds(20)
+    configuration.reopenDelay = .milliseconds(1)
+    configuration.migrationWait = .seconds(60)
+    change(&configuration)
+    return configuration
   }
 }
