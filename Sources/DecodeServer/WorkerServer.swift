@@ -65,7 +65,8 @@ public final class WorkerServer: Service {
         services.append(
           DecodeService(
             engine: engine, tokenizer: tokenizer, worker: state, channels: channels,
-            configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger))
+            configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger)
+        )
         names.append(Baton_V1_Decode.descriptor.fullyQualifiedService)
       }
       services.append(try ReflectionService(services: names))
