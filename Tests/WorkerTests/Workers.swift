@@ -29,6 +29,7 @@ struct TestWorker: Sendable {
       try await Task.sleep(for: .milliseconds(5))
       statistics = engine.statistics
     }
+    #expect(statistics.failure == nil, "\(server.configuration.id)")
     #expect(statistics.activeBlocks == 0, "\(server.configuration.id)")
     #expect(statistics.pinnedBlocks == 0, "\(server.configuration.id)")
     #expect(statistics.waitingSequences == 0, "\(server.configuration.id)")
