@@ -21,7 +21,8 @@ struct Benchmark {
     do {
       let results = try await measure(core)
       await core.stop()
-      return results
+      let handoff = HandoffBenchmark(loaded: loaded, settings: settings, runs: runs, logger: logger)
+      return results + (core.maximumContextLength > 1000 ? try await handoff.run(length: 1000) : [])
     } catch {
       await core.stop()
       throw error
@@ -85,7 +86,7 @@ struct Benchmark {
   }
 
   /// Tokens spread over the vocabulary, the same for the same seed.
-  private static func tokens(_ count: Int, seed: Int, vocabulary: Int) -> [TokenID] {
+  static func tokens(_ count: Int, seed: Int, vocabulary: Int) -> [TokenID] {
     var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 | 1
     return (0..<count).map { _ in
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

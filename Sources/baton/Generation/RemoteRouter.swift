@@ -11,7 +11,8 @@ struct RemoteRouter {
   let authToken: String?
 
   func generate(
-    _ request: GenerationRequest, into transcript: inout GenerationTranscript, show: @Sendable @escaping (String) -> Void
+    _ request: GenerationRequest, into transcript: inout GenerationTranscript,
+    show: @Sendable @escaping (String) -> Void
   ) async throws {
     let target = try ServerAddress(address)
     var interceptors: [any ClientInterceptor] = []

@@ -56,7 +56,8 @@ struct EmbeddedProcess {
   ///
   /// - Parameter show: called with each piece of text.
   func generate(
-    _ request: GenerationRequest, into transcript: inout GenerationTranscript, show: @Sendable @escaping (String) -> Void
+    _ request: GenerationRequest, into transcript: inout GenerationTranscript,
+    show: @Sendable @escaping (String) -> Void
   ) async throws {
     let path = try Self.makeSocketFolder()
     defer { try? FileManager.default.removeItem(atPath: path) }
