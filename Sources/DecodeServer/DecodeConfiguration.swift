@@ -14,8 +14,8 @@ public struct DecodeConfiguration: Sendable {
   public var localPrefillTokens: Int
 
   public init(
-    maxCandidates: Int = 3, creditWindow: Int = 16, connectTimeout: Duration = .seconds(2),
-    queueTimeout: Duration = .seconds(10), stallTimeout: Duration = .seconds(10), localPrefillTokens: Int = 32
+    maxCandidates: Int = 3, creditWindow: Int = 16, connectTimeout: Duration = .seconds(5),
+    queueTimeout: Duration = .seconds(30), stallTimeout: Duration = .seconds(30), localPrefillTokens: Int = 32
   ) {
     self.maxCandidates = maxCandidates
     self.creditWindow = creditWindow

@@ -9,6 +9,8 @@ final class Watchdog: Sendable {
     case fired
   }
 
+  private static let longestSleep = Duration.milliseconds(250)
+
   private let state = Lock(State.paused)
 
   /// - Returns: false when the time was up already.
@@ -35,10 +37,11 @@ final class Watchdog: Sendable {
     while true {
       let (next, missing): (ContinuousClock.Instant, String?) = state.withLock { state in
         switch state {
-        case .paused: return (.now + .milliseconds(500), nil)
+        case .paused: return (.now + Self.longestSleep, nil)
         case .fired: return (.now, "anything")
         case .armed(let deadline, let what):
-          if deadline > .now { return (deadline, nil) }
+          // The next deadline may be an earlier one, so the sleep is short.
+          if deadline > .now { return (min(deadline, .now + Self.longestSleep), nil) }
           state = .fired
           return (deadline, what)
         }

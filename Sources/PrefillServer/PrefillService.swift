@@ -57,6 +57,8 @@ public struct PrefillService: RegistrableRPCService {
         if isComplete { counts.completedSends += 1 } else { counts.failedSends += 1 }
       }
     }
+    // Said at once: a caller can tell a busy worker from a dead one.
+    try handoff.engine(.queued(ahead: engine.statistics.waitingSequences))
     try await handoff.run(
       events: handle.events, requests: requests,
       control: { request in

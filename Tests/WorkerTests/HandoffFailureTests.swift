@@ -8,12 +8,14 @@ import Testing
 
 /// Whatever a prefill worker does wrong, the request ends with the right tokens, and nothing wrong is ever cached.
 @Suite struct HandoffFailureTests {
-  static let decode: WorkerOptions = {
+  static let decode = decode(stallTimeout: .seconds(60))
+
+  static func decode(stallTimeout: Duration) -> WorkerOptions {
     var options = WorkerOptions.decode
-    options.decode.connectTimeout = .seconds(5)
-    options.decode.stallTimeout = .milliseconds(300)
+    options.decode.connectTimeout = .seconds(60)
+    options.decode.stallTimeout = stallTimeout
     return options
-  }()
+  }
 
   static let damage: [Fault] = [
     .flippedPayload(block: 0), .flippedPayload(block: 3), .flippedPayload(block: 6), .wrongHash(block: 1),
@@ -29,8 +31,10 @@ import Testing
   func aFaultyWorkerCostsTimeOnly(fault: Fault) async throws {
     let request = decodeRequest(prompt(100))
     let expected = try await alone(request)
-    try await withFaultyPrefill(fault) { faulty in
-      try await withWorkers([Self.decode]) { workers, channels in
+    var decode = Self.decode
+    if case .stallsAfter = fault { decode = Self.decode(stallTimeout: .milliseconds(300)) }
+    try await withFaultyPrefill(fault) { [decode] faulty in
+      try await withWorkers([decode]) { workers, channels in
         for attempt in 0..<2 {
           var request = request
           request.prefillCandidates = attempt == 0 ? [faulty] : []

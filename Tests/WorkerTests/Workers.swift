@@ -42,7 +42,9 @@ struct WorkerOptions: Sendable {
   var blockCount = 512
   var model = "simulated"
   var engine = EngineConfiguration(handoffChunkSize: 32, targetStepTime: .zero, checkIntegrityOnIdle: true)
-  var decode = DecodeConfiguration(creditWindow: 4, localPrefillTokens: 0)
+  var decode = DecodeConfiguration(
+    creditWindow: 4, connectTimeout: .seconds(10), queueTimeout: .seconds(60), stallTimeout: .seconds(60),
+    localPrefillTokens: 0)
   var cost = SimulatedExecutor.Cost()
   var text = SimulatedExecutor.Text.random
   var endOfGeneration: [TokenID] = []
