@@ -95,7 +95,8 @@ let shellTargets: [Target] = [
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport",
+      "RPC",
       "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
@@ -103,20 +104,19 @@ let shellTargets: [Target] = [
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
-      "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
+      "Directory",
+      "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
-    ],
-    exclude: [
-      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
-      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
 
 let shellTests: [Target] = [
-  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc]),
-  test("RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf]),
+  test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc], resources: [.copy("Peer")]),
+  test(
+    "RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf, protobuf],
+    resources: [.copy("Peer")]),
   test(
     "KVTransferTests",
     ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
@@ -127,8 +127,15 @@ let shellTests: [Target] = [
       "RouterServer", grpc, grpcProtobuf, protobuf,
     ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle], exclude: ["Clients"]),
-  test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
-  test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
+  test(
+    "WorkerTests",
+    [
+      "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
+      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+    ]),
+  test(
+    "IntegrationTests", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf],
+    exclude: ["Peers"]),
   test("TidyTests", []),
 ]
 

@@ -106,7 +106,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
         configuration: configuration)
       let start = ContinuousClock.now
       do {
-        let end = try await channels.withBlocksClient(candidate.address) { client in
+        let end = try await channels.withClient(of: try ServerAddress(candidate.address), for: .blocks) { client in
           try await attempt.run(on: client, deadline: call.request.deadline)
         }
         let progress = count(attempt, since: start, isComplete: true, &run)

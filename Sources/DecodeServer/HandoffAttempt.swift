@@ -37,12 +37,10 @@ struct HandoffAttempt: Sendable {
   }
 
   /// - Throws: what the worker answered, `dataLoss` when it broke the protocol, `deadlineExceeded` when it was too slow.
-  func run(on client: GRPCClient<LibGRPCClientTransport>, deadline: ContinuousClock.Instant?) async throws -> PrefillEnd {
+  func run(on client: ChannelPool.Client, deadline: ContinuousClock.Instant?) async throws -> PrefillEnd {
     watchdog.arm(for: configuration.connectTimeout, waitingFor: "an answer")
-    var options = CallOptions.defaults
-    options.timeout = deadline.map { max(.zero, $0 - .now) }
-    options.waitForReady = false
-    return try await withThrowingTaskGroup(of: PrefillEnd?.self) { [options] group in
+    let options = CallOptions.until(deadline, waitForReady: false)
+    return try await withThrowingTaskGroup(of: PrefillEnd?.self) { group in
       group.addTask {
         try await watchdog.watch()
         return nil
@@ -54,7 +52,7 @@ struct HandoffAttempt: Sendable {
     }
   }
 
-  private func call(_ client: GRPCClient<LibGRPCClientTransport>, _ options: CallOptions) async throws -> PrefillEnd {
+  private func call(_ client: ChannelPool.Client, _ options: CallOptions) async throws -> PrefillEnd {
     let request = StreamingClientRequest<Baton_V1_PrefillRequest> { writer in
       try await writer.write(.with { $0.open = open })
       for await _ in control.wakes {

@@ -61,7 +61,8 @@ final class EventBuffer<Element: Sendable>: Sendable {
     resume?()
   }
 
-  var isClosed: Bool { state.withLock { $0.isClosed } }
+  /// Why the stream ended, where it ended badly.
+  var failure: ServingError? { state.withLock { $0.end } }
 
   func next(isolation actor: isolated (any Actor)?) async throws(ServingError) -> Element? {
     let taken: Taken = await withTaskCancellationHandler(

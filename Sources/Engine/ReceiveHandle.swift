@@ -75,7 +75,11 @@ public final class ReceiveHandle: Sendable {
     } onCancel: {
       lifetime.cancel()
     }
-    return try result.get()
+    switch result {
+    case .success(let value): return value
+    // A request that ended meanwhile knows better why.
+    case .failure(let error): throw generation.events.buffer.failure ?? error
+    }
   }
 }
 

@@ -89,12 +89,15 @@ public struct BlockPool {
     guard blocks[Int(block)].state != .active else { return }
     guard let identity = blocks[Int(block)].identity else { return queue.prepend(block) }
     cachedQueueCount += 1
-    // A chain is evicted from its tail: a block never stands behind the one it continues.
-    if let parent = cache.resident(identity.parent), queue.contains(parent) {
-      queue.insert(block, before: parent)
-    } else {
-      queue.append(block)
+    // A chain is evicted from its tail: a block goes before the nearest of its ancestors that is there already.
+    var ancestor = cache.resident(identity.parent)
+    while let other = ancestor {
+      if queue.contains(other) { return queue.insert(block, before: other) }
+      // A table that holds the ancestor holds all before it as well; pins, which may end in any order, do not.
+      guard blocks[Int(other)].referenceCount == 0 else { break }
+      ancestor = blocks[Int(other)].identity.flatMap { cache.resident($0.parent) }
     }
+    queue.append(block)
   }
 
   // MARK: The prefix cache

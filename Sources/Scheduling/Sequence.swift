@@ -54,7 +54,7 @@ public final class Sequence {
   var nextStop: Int { group.isForked ? tokens.count : min(tokens.count, group.prefixCount) }
 
   /// Runs one token at a time, plus drafts.
-  public var isDecoding: Bool { remainingCount == 1 && group.isForked }
+  public var isDecoding: Bool { remainingCount == 1 && group.isForked && !group.isLent }
 
   /// Whether this sequence goes before the other among the running ones.
   func outranks(_ other: Sequence) -> Bool {

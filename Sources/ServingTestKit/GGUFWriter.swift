@@ -3,7 +3,7 @@ import ModelRuntime
 /// Builds a GGUF file in memory, well-formed unless told otherwise.
 public struct GGUFWriter {
   /// A metadata value with the width it is written in.
-  public enum Value {
+  public enum Value: Sendable {
     case uint8(UInt8)
     case uint32(UInt32)
     case int32(Int32)

@@ -17,9 +17,15 @@ struct Baton: AsyncParsableCommand {
         baton router  --model model.gguf --redis redis://127.0.0.1:6379
 
       EXIT CODES
-        0 done, 1 failed, 64 wrong use or bad input, 66 a file or model is missing, 69 nobody can serve, 75 too busy,
-        77 not allowed, 130 interrupted.
+        0   done
+        1   failed
+        64  wrong use or bad input
+        66  a file or model is missing
+        69  nobody can serve
+        75  too busy
+        77  not allowed
+        130 interrupted
       """,
     version: "baton 0.1.0",
-    subcommands: [Model.self])
+    subcommands: [Serve.self, Router.self, Prefill.self, Decode.self, Generate.self, Bench.self, Model.self])
 }

@@ -224,16 +224,3 @@ struct CallTests {
     }
   }
 }
-
-extension GRPCClient {
-  /// Ends only by cancellation or deadline.
-  func hang(options: CallOptions = .defaults) async throws {
-    try await bidirectionalStreaming(
-      request: StreamingClientRequest { _ in try await Task.sleep(for: .seconds(3600)) },
-      descriptor: ConformanceService.hang, serializer: RawSerializer(), deserializer: RawDeserializer(),
-      options: options
-    ) { response in
-      for try await _ in response.messages {}
-    }
-  }
-}

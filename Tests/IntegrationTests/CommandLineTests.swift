@@ -16,7 +16,7 @@ struct CommandLineTests {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     let paths = ["out", "err"].map { folder.appending(path: $0) }
-    for path in paths { FileManager.default.createFile(atPath: path.path, contents: nil) }
+    for path in paths { _ = FileManager.default.createFile(atPath: path.path, contents: nil) }
     let process = Process()
     process.executableURL = URL(filePath: TestFiles.baton ?? "")
     process.arguments = arguments

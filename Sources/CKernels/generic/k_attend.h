@@ -1,5 +1,5 @@
-// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone: running
-// maxima are updated at multiples of K_ATTENTION_CHUNK, partial results merged at multiples of K_ATTENTION_SPLIT.
+// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone:
+// running maxima are updated at multiples of K_ATTENTION_CHUNK, partial results merged at those of K_ATTENTION_SPLIT.
 #pragma once
 #include <math.h>
 
@@ -34,26 +34,31 @@ static void reset(softmax_state *state, uint32_t queries, uint32_t head_size) {
   memset(state->values, 0, sizeof(float) * queries * head_size);
 }
 
-/// Converts the rows of positions [begin, begin + count) to `f32`.
+/// Converts the rows of positions [begin, begin + count) to `f32`. Rows of one block lie side by side.
 static void load_rows(const attention_tile *tile, size_t offset, int32_t begin, int32_t count, float *rows) {
   const k_attention *a = tile->attention;
-  size_t size = a->head_size;
   size_t element = a->dtype == K_KV_F32 ? 4 : 2;
   const int32_t *table = a->tables + tile->item->table;
-  for (int32_t i = 0; i < count; i++) {
-    uint32_t position = (uint32_t)(begin + i);
-    size_t slot = (size_t)tile->kv_head * a->block_size + position % a->block_size;
-    const uint8_t *row = a->pool + (size_t)table[position / a->block_size] * a->block_bytes + offset + slot * size * element;
-    float *to = rows + (size_t)i * size;
+  uint32_t block = (uint32_t)begin / a->block_size;
+  uint32_t slot = (uint32_t)begin % a->block_size;
+  while (count > 0) {
+    uint32_t run = a->block_size - slot < (uint32_t)count ? a->block_size - slot : (uint32_t)count;
+    size_t first = (size_t)tile->kv_head * a->block_size + slot;
+    const uint8_t *from = a->pool + (size_t)table[block] * a->block_bytes + offset + first * a->head_size * element;
+    size_t elements = (size_t)run * a->head_size;
     switch (a->dtype) {
-      case K_KV_F32: memcpy(to, row, size * 4); break;
+      case K_KV_F32: memcpy(rows, from, elements * 4); break;
       case K_KV_F16:
-        for (size_t d = 0; d < size; d += 16) v_store(to + d, v_load_half(row + 2 * d));
+        for (size_t i = 0; i < elements; i += 16) v_store(rows + i, v_load_half(from + 2 * i));
         break;
       case K_KV_BF16:
-        for (size_t d = 0; d < size; d += 16) v_store(to + d, v_load_bf16(row + 2 * d));
+        for (size_t i = 0; i < elements; i += 16) v_store(rows + i, v_load_bf16(from + 2 * i));
         break;
     }
+    rows += elements;
+    count -= (int32_t)run;
+    block++;
+    slot = 0;
   }
 }
 
@@ -154,23 +159,24 @@ K_INLINE void accumulate(
   }
 }
 
+K_INLINE void accumulate_all(int n, const float *scores, const float *rows, int32_t count, size_t size, float *values) {
+  size_t d = 0;
+  for (; d + 64 <= size; d += 64) accumulate(n, 4, scores, rows, count, size, d, values);
+  for (; d < size; d += 16) accumulate(n, 1, scores, rows, count, size, d, values);
+}
+
 static void accumulate_rows(
     const attention_tile *tile, const float *scores, const float *rows, int32_t count, float *values) {
   size_t size = tile->attention->head_size;
-  for (uint32_t q = 0; q < tile->queries;) {
-    uint32_t n = tile->queries - q >= 4 ? 4 : 1;
+  for (uint32_t q = 0; q < tile->queries; q += 4) {
     const float *weights = scores + q * K_ATTENTION_CHUNK;
     float *to = values + q * size;
-    size_t d = 0;
-    for (; d + 64 <= size; d += 64) {
-      if (n == 4) accumulate(4, 4, weights, rows, count, size, d, to);
-      else accumulate(1, 4, weights, rows, count, size, d, to);
+    switch (tile->queries - q) {
+      case 1: accumulate_all(1, weights, rows, count, size, to); break;
+      case 2: accumulate_all(2, weights, rows, count, size, to); break;
+      case 3: accumulate_all(3, weights, rows, count, size, to); break;
+      default: accumulate_all(4, weights, rows, count, size, to); break;
     }
-    for (; d < size; d += 16) {
-      if (n == 4) accumulate(4, 1, weights, rows, count, size, d, to);
-      else accumulate(1, 1, weights, rows, count, size, d, to);
-    }
-    q += n;
   }
 }
 
@@ -185,11 +191,12 @@ static void attend_split(const attention_tile *tile, int32_t begin, int32_t end,
       int32_t count = stop - group < GROUP ? stop - group : GROUP;
       load_rows(tile, a->keys_offset, group, count, rows);
       // Lanes without a row are masked; whatever they hold is read, so it must be initialised.
-      if (count < GROUP) memset(rows + (size_t)count * a->head_size, 0, sizeof(float) * a->head_size * (size_t)(GROUP - count));
+      size_t missing = (size_t)(GROUP - count) * a->head_size;
+      memset(rows + (size_t)count * a->head_size, 0, sizeof(float) * missing);
       score_rows(tile, rows, scores + (group - base));
     }
-    for (int32_t group = base + (stop - base + GROUP - 1) / GROUP * GROUP; group < base + K_ATTENTION_CHUNK; group += GROUP) {
-      for (uint32_t q = 0; q < tile->queries; q++) v_store(scores + q * K_ATTENTION_CHUNK + (group - base), v_set(0));
+    for (int32_t unused = (stop - base + GROUP - 1) / GROUP * GROUP; unused < K_ATTENTION_CHUNK; unused += GROUP) {
+      for (uint32_t q = 0; q < tile->queries; q++) v_store(scores + q * K_ATTENTION_CHUNK + unused, v_set(0));
     }
     weigh(tile, base, state, scores);
     for (int32_t group = base; group < stop; group += GROUP) {
@@ -202,7 +209,8 @@ static void attend_split(const attention_tile *tile, int32_t begin, int32_t end,
 
 /// Adds a split's result to what earlier splits gave, for one query.
 static void merge(
-    float *maximum, float *sum, float *values, float split_maximum, float split_sum, const float *split_values, size_t size) {
+    float *maximum, float *sum, float *values, float split_maximum, float split_sum, const float *split_values,
+    size_t size) {
   if (split_maximum == -INFINITY) return;
   float largest = split_maximum > *maximum ? split_maximum : *maximum;
   float before = *maximum == -INFINITY ? 0.0f : s_exp(*maximum - largest);
@@ -239,7 +247,8 @@ static void make_tile(
   }
 }
 
-static float *partial_of(const k_attention *a, const k_attention_item *item, uint32_t kv_head, uint32_t q, uint32_t split) {
+static float *partial_of(
+    const k_attention *a, const k_attention_item *item, uint32_t kv_head, uint32_t q, uint32_t split) {
   uint32_t group = a->heads / a->kv_heads;
   size_t head = (size_t)(q / group) * a->heads + kv_head * group + q % group;
   return a->partials + (item->partial + head * item->split_count + split) * (a->head_size + 16);

@@ -25,8 +25,7 @@ static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale 
       i32x16 code = __builtin_bit_cast(i32x16, shifted) - 0x4b400000;
       i8x16 narrow = __builtin_convertvector(code, i8x16);
       memcpy(codes + 32 * b + 16 * half, &narrow, 16);
-      sums[half] = 0;
-      for (int i = 0; i < 16; i++) sums[half] += narrow[i];
+      sums[half] = __builtin_reduce_add(code);
     }
     float d = largest / 127.0f;
     scales[b].d = d;

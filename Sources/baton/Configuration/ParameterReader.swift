@@ -92,7 +92,7 @@ struct ParameterReader {
     for (key, entry) in file.entries.sorted(by: { $0.value.line < $1.value.line }) where !known.contains(key) {
       all.append("unknown key '\(key)' (\(file.path), line \(entry.line))" + Self.suggestion(key, known))
     }
-    for name in environment.keys.sorted() where !known.contains(name) && !Self.foreignVariables.contains(name) {
+    for name in environment.keys.sorted() where !known.contains(name) && !Self.isForeign(name) {
       let near = nearestName(to: name, in: known)
       all.append(
         "unknown variable \(Self.variableName(name))" + (near.map { "; did you mean \(Self.variableName($0))?" } ?? ""))
@@ -105,10 +105,10 @@ struct ParameterReader {
 
   static let hidden = "***"
 
-  /// Variables with the prefix that belong to the scripts around the binary.
-  private static let foreignVariables: Set<String> = [
-    "models", "cache", "package", "test_python", "test_binary", "demo_prompt",
-  ]
+  /// Whether a variable with the prefix belongs to the scripts and tests around the binary.
+  private static func isForeign(_ name: String) -> Bool {
+    ["models", "cache", "package", "demo_prompt"].contains(name) || name.hasPrefix("test_")
+  }
 
   private static func suggestion(_ name: String, _ known: Set<String>) -> String {
     nearestName(to: name, in: known).map { "; did you mean '\($0)'?" } ?? ""

@@ -52,11 +52,3 @@ private func editDistance(_ left: [Character], _ right: [Character]) -> Int {
   }
   return previous[right.count]
 }
-
-/// A URL with the password between `:` and `@` hidden.
-func hidingPassword(_ url: String) -> String {
-  guard let scheme = url.firstRange(of: "://"), let at = url.lastIndex(of: "@"), at > scheme.upperBound else {
-    return url
-  }
-  return url[..<scheme.upperBound] + ":\(ParameterReader.hidden)" + url[at...]
-}

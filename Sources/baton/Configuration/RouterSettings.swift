@@ -1,3 +1,4 @@
+import Routing
 import ServingTypes
 
 /// Everything that a router's process reads.
@@ -6,14 +7,14 @@ struct RouterSettings: Sendable {
   var server: ServerSettings
   /// gRPC addresses of workers that are asked directly, without a directory.
   var workers: [String]
-  var policy: String
+  var policy: RoutingPolicy
   var apiKey: String?
 
   init(model: ModelOptions, server: ServerOptions, router: RouterOptions, _ reader: inout ParameterReader) {
     self.model = ModelSettings(model, &reader)
     self.server = ServerSettings(server, listen: "127.0.0.1:7070", httpListen: "127.0.0.1:8080", &reader)
     workers = reader.list("workers", flag: router.workers)
-    policy = reader.string("routing_policy", flag: router.routingPolicy, default: "prefix")
+    policy = reader.choice("routing_policy", flag: router.routingPolicy, default: .prefix)
     apiKey = reader.string("api_key", flag: router.apiKey, secret: true)
   }
 }

@@ -1,3 +1,4 @@
+import Directory
 import ServingTypes
 
 /// Addresses, the directory and who may call.
@@ -18,7 +19,14 @@ struct ServerSettings: Sendable {
     let http = reader.string("http_listen", flag: options.httpListen, default: httpListen)
     self.httpListen = http == "none" ? nil : http
     redis = reader.string("redis", flag: options.redis)
-    if let redis { reader.mask(hidingPassword(redis)) }
+    if let redis {
+      do throws(ServingError) {
+        reader.mask(try RedisAddress(redis).description)
+      } catch {
+        reader.mask(ParameterReader.hidden)
+        reader.note(problem: error.message)
+      }
+    }
     drainTimeout = reader.duration("drain_timeout", flag: options.drainTimeout, default: .seconds(30))
     authToken = reader.string("auth_token", flag: options.authToken, secret: true)
     tlsCertificate = reader.string("tls_certificate", flag: options.tlsCertificate)

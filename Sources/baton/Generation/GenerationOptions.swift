@@ -10,7 +10,9 @@ struct GenerationOptions: ParsableArguments {
   var prompt: String?
   @Option(help: ArgumentHelp("A file that holds the prompt; - is standard input.", valueName: "file"))
   var promptFile: String?
-  @Option(help: ArgumentHelp("The prompt's tokens, with commas; implies --raw.", valueName: "ids"))
+  @Option(
+    name: .customLong("token-ids"),
+    help: ArgumentHelp("The prompt's tokens, with commas; implies --raw.", valueName: "ids"))
   var tokenIDs: String?
   @Flag(help: "Take the prompt as it is, without the chat template.")
   var raw = false

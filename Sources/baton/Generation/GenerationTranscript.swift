@@ -4,9 +4,9 @@ import ServingTypes
 
 /// One generation from its first update to its last, and what can be said about it afterwards.
 struct GenerationTranscript {
-  var requestID = ""
-  var model = ""
-  var promptTokens: [TokenID] = []
+  private(set) var requestID = ""
+  private(set) var model = ""
+  private(set) var promptTokens: [TokenID] = []
   private(set) var tokens: [GeneratedToken] = []
   private(set) var text = ""
   private(set) var finish: FinishReason?
@@ -16,11 +16,20 @@ struct GenerationTranscript {
   /// By this process's clock, from sending the request.
   private(set) var firstTextSeconds: Double?
   private(set) var totalSeconds = 0.0
-  private let start = ContinuousClock.now
+  private var sent = ContinuousClock.now
+
+  /// Starts this process's clock, right before the request is sent.
+  mutating func start() { sent = .now }
+
+  mutating func begin(requestID: String, model: String, promptTokens: [TokenID]) {
+    self.requestID = requestID
+    self.model = model
+    self.promptTokens = promptTokens
+  }
 
   /// Takes an update in; returns the text that it added.
   mutating func append(_ update: GenerationUpdate) -> String {
-    totalSeconds = (ContinuousClock.now - start) / .seconds(1)
+    totalSeconds = (ContinuousClock.now - sent) / .seconds(1)
     var added = ""
     for output in update.outputs {
       tokens += output.tokens

@@ -7,9 +7,14 @@ import UnixSignals
 enum ProcessLifecycle {
   /// SIGTERM or SIGINT drains: no new requests, running ones may end. A second signal stops at once.
   ///
-  /// - Parameter services: stopped in the opposite order.
-  static func run(_ services: [any Service], logger: Logger) async throws {
-    let group = ServiceGroup(configuration: .init(services: services.map { .init(service: $0) }, logger: quiet(logger)))
+  /// - Parameters:
+  ///   - services: stopped in the opposite order.
+  ///   - drainTimeout: what the services allow running requests; a little later all are cancelled.
+  static func run(_ services: [any Service], drainTimeout: Duration, logger: Logger) async throws {
+    var configuration = ServiceGroupConfiguration(
+      services: services.map { .init(service: $0) }, logger: quiet(logger))
+    configuration.maximumGracefulShutdownDuration = drainTimeout + .seconds(10)
+    let group = ServiceGroup(configuration: configuration)
     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { try await group.run() }

@@ -9,7 +9,7 @@ import ServingTypes
 /// `Down` sends `words[0]` messages of `words[1]` bytes and then, where `words[2]` is not 0, fails with that code.
 /// `Up` answers the number of messages and of bytes. `Both` echoes each message.
 /// `Hang` answers its head, and then nothing until it is cancelled. `Cancelled` answers how many `Hang`s were.
-/// `Deadline` answers the milliseconds that it was given. `Peer` answers what the server knows of its client.
+/// `Early` reads one message, answers three and is done. `Deadline` answers the milliseconds that it was given. `Peer` answers what the server knows of its client.
 final class ConformanceService: RegistrableRPCService {
   static let service = ServiceDescriptor(fullyQualifiedService: "baton.test.Conformance")
   static func method(_ name: String, _ type: MethodDescriptor.RPCType) -> MethodDescriptor {
@@ -22,6 +22,7 @@ final class ConformanceService: RegistrableRPCService {
   static let hang = method("Hang", .bidirectionalStreaming)
   static let cancelled = method("Cancelled", .unary)
   static let deadline = method("Deadline", .unary)
+  static let early = method("Early", .bidirectionalStreaming)
   static let peer = method("Peer", .unary)
 
   struct Counts {
@@ -78,8 +79,9 @@ final class ConformanceService: RegistrableRPCService {
     router.registerHandler(forMethod: Self.hang, deserializer: deserializer, serializer: serializer) { _, context in
       StreamingServerResponse { _ in
         self.counts.withLock { $0.started += 1 }
-        // Both signals must come: the handle's here, the task's through the sleep.
-        try await context.cancellation.cancelled
+        // Both signals must come: the handle's and the task's.
+        try? await context.cancellation.cancelled
+        try? await Task.sleep(for: .seconds(3600))
         self.counts.withLock { $0.cancelled += 1 }
         throw RPCError(code: .cancelled, message: "seen")
       }
@@ -92,6 +94,13 @@ final class ConformanceService: RegistrableRPCService {
       let left = context.deadline.map { ContinuousClock.now.duration(to: $0) / .milliseconds(1) }
       return StreamingServerResponse(
         single: ServerResponse(message: .init(words: [left.map { UInt32(max(0, $0)) } ?? .max])))
+    }
+    router.registerHandler(forMethod: Self.early, deserializer: deserializer, serializer: serializer) { request, _ in
+      StreamingServerResponse { writer in
+        for try await _ in request.messages { break }
+        for index in 0..<3 { try await writer.write(.pattern(100, seed: index)) }
+        return [:]
+      }
     }
     router.registerHandler(forMethod: Self.peer, deserializer: deserializer, serializer: serializer) { _, context in
       let text = "\(context.remotePeer) \(context.localPeer) \(context.peerIdentities.joined(separator: ","))"

@@ -117,6 +117,20 @@ extension GRPCClient {
   }
 }
 
+extension GRPCClient {
+  /// Ends only by cancellation or deadline.
+  func hang(options: CallOptions = .defaults, onHead: @escaping @Sendable () -> Void = {}) async throws {
+    try await bidirectionalStreaming(
+      request: StreamingClientRequest { _ in try await Task.sleep(for: .seconds(3600)) },
+      descriptor: ConformanceService.hang, serializer: RawSerializer(), deserializer: RawDeserializer(),
+      options: options
+    ) { response in
+      if case .success = response.accepted { onHead() }
+      for try await _ in response.messages {}
+    }
+  }
+}
+
 /// The error that `body` throws, as a status.
 func status(of body: () async throws -> Void) async -> RPCError? {
   do {

@@ -13,7 +13,7 @@ final class ServerProcess: Sendable {
   {
     self.name = name
     logPath = folder.appending(path: "\(name).log").path
-    FileManager.default.createFile(atPath: logPath, contents: nil)
+    _ = FileManager.default.createFile(atPath: logPath, contents: nil)
     let log = try FileHandle(forWritingTo: URL(filePath: logPath))
     let process = Process()
     process.executableURL = URL(filePath: path)

@@ -1,0 +1,121 @@
+import DecodeServer
+import Directory
+import Foundation
+import Logging
+import Observability
+import RPC
+import Routing
+import ServiceLifecycle
+import ServingTypes
+
+/// `baton serve` and `baton generate --model`: a router and a worker of both roles in one process, which talk over a local
+/// socket and share the directory in memory.
+struct EmbeddedProcess {
+  private let model: ModelSettings
+  private let engine: EngineSettings
+  private let router: RouterSettings?
+  private let logger: Logger
+
+  init(settings: ServeSettings, logger: Logger) {
+    model = settings.router.model
+    engine = settings.engine
+    router = settings.router
+    self.logger = logger
+  }
+
+  init(model: ModelSettings, engine: EngineSettings, logger: Logger) {
+    self.model = model
+    self.engine = engine
+    router = nil
+    self.logger = logger
+  }
+
+  /// The parts that both ways of running share.
+  private struct Parts {
+    var worker: WorkerServer
+    var served: ServedModel
+    var directory: InMemoryDirectory
+    var registry: MetricsRegistry
+    var channels: ChannelPool
+  }
+
+  /// Serves until a signal ends it.
+  func run() async throws {
+    guard let settings = router else { return }
+    try await withSocket { path in
+      let parts = try assemble(socket: path, drainTimeout: settings.server.drainTimeout)
+      defer { parts.channels.close() }
+      let assembly = try RouterAssembly(
+        settings: settings, model: parts.served, directory: parts.directory, registry: parts.registry, logger: logger)
+      try await ProcessLifecycle.run(
+        [parts.worker] + assembly.services(logger: logger), drainTimeout: settings.server.drainTimeout, logger: logger)
+    }
+  }
+
+  /// Answers one request.
+  ///
+  /// - Parameter show: called with each piece of text.
+  func generate(
+    _ request: GenerationRequest, into transcript: inout GenerationTranscript,
+    show: @Sendable @escaping (String) -> Void
+  ) async throws {
+    let path = try Self.makeSocketFolder()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let parts = try assemble(socket: path + "/worker.sock", drainTimeout: .zero)
+    defer { parts.channels.close() }
+    let routing = RequestRouter(
+      models: [parts.served], directory: parts.directory, channels: parts.channels, metrics: parts.registry,
+      logger: logger)
+    var own = transcript
+    defer { transcript = own }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await parts.worker.run() }
+      group.addTask { await routing.run() }
+      defer { group.cancelAll() }
+      while routing.registry.liveDecodeWorkers == 0 {
+        try await Task.sleep(for: .milliseconds(5))
+        await routing.registry.refresh()
+      }
+      own.start()
+      let generation = try await routing.generate(request)
+      own.begin(requestID: generation.requestID.value, model: generation.model, promptTokens: generation.promptTokens)
+      for try await update in generation.updates { show(own.append(update)) }
+    }
+  }
+
+  private func assemble(socket: String, drainTimeout: Duration) throws -> Parts {
+    let registry = MetricsRegistry()
+    let directory = InMemoryDirectory()
+    let channels = try ChannelPool()
+    let loaded = try LoadedModel(model, threads: engine.threads)
+    let core = try loaded.makeEngine(engine, logger: logger)
+    let worker = try WorkerServer(
+      engine: core, tokenizer: loaded.tokenizer,
+      configuration: WorkerConfiguration(
+        id: WorkerID("local"), role: .both, model: model.servedName, listen: "unix:\(socket)",
+        drainTimeout: drainTimeout),
+      directory: directory, channels: channels, metrics: registry, logger: logger)
+    let served = ServedModel(
+      model, file: loaded.file, tokenizer: loaded.tokenizer, contextLength: core.maximumContextLength, logger: logger)
+    return Parts(worker: worker, served: served, directory: directory, registry: registry, channels: channels)
+  }
+
+  private func withSocket(_ body: (String) async throws -> Void) async throws {
+    let folder = try Self.makeSocketFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try await body(folder + "/worker.sock")
+  }
+
+  /// A folder that only this user may enter.
+  private static func makeSocketFolder() throws(ServingError) -> String {
+    let path = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
+      .path
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw ServingError(.internalError, "can't make the folder \(path) for a socket: \(error.localizedDescription)")
+    }
+    return path
+  }
+}

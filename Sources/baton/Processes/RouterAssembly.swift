@@ -1,0 +1,106 @@
+import Directory
+import Foundation
+import Logging
+import ModelRuntime
+import Observability
+import OpenAIAPI
+import RPC
+import Routing
+import ServiceLifecycle
+import ServingTypes
+import Tokenization
+
+/// A router with its two faces, HTTP and gRPC, as a router's process and the embedded one run it.
+struct RouterAssembly {
+  let router: RequestRouter
+  let registry: MetricsRegistry
+  private let inference: InferenceServer
+  private let http: OpenAIServer?
+  private let settings: RouterSettings
+
+  init(
+    settings: RouterSettings, model: ServedModel, directory: (any BlockDirectory)?, registry: MetricsRegistry,
+    logger: Logger
+  ) throws(ServingError) {
+    self.settings = settings
+    self.registry = registry
+    var configuration = RoutingConfiguration()
+    configuration.policy = settings.policy
+    var workers: [ServerAddress] = []
+    for address in settings.workers { workers.append(try ServerAddress(address)) }
+    router = RequestRouter(
+      models: [model], directory: directory, staticWorkers: workers, channels: try settings.server.channels(),
+      configuration: configuration, metrics: registry, logger: logger)
+    inference = try InferenceServer(router: router, settings: settings.server)
+    if let listen = try settings.server.httpListener() {
+      http = OpenAIServer(
+        configuration: OpenAIServerConfiguration(listen: listen, apiKeys: settings.apiKey.map { [$0] } ?? []),
+        backend: InferenceBackend(router, model: model), registry: registry, logger: logger)
+    } else {
+      http = nil
+    }
+  }
+
+  /// In the order of starting; they stop in the opposite one, the router last.
+  func services(logger: Logger) -> [any Service] {
+    var services: [any Service] = [
+      RouterService(router: router, drainTimeout: settings.server.drainTimeout), inference,
+    ]
+    if let http { services.append(http) }
+    let grpc = inference.boundAddress
+    services.append(
+      ReadyAnnouncement(logger: logger) { [http, settings] in
+        guard let http else { return ["grpc": "\(grpc)"] }
+        return ["grpc": "\(grpc)", "http": "\(settings.server.httpAddress(port: try await http.boundPort.wait()))"]
+      })
+    return services
+  }
+}
+
+extension InferenceBackend {
+  init(_ router: RequestRouter, model: ServedModel) {
+    self.init(
+      generate: { try await router.generate($0) },
+      models: { router.models },
+      tokenBytes: { _, token in Array(model.tokenizer.bytes(of: token)) },
+      readiness: {
+        router.registry.liveDecodeWorkers > 0 ? .ready : .notReady("no decode worker is live")
+      },
+      status: { StatusReport(router) })
+  }
+}
+
+extension StatusReport {
+  init(_ router: RequestRouter) {
+    let now = ContinuousClock.now
+    let workers = router.workers.map { worker in
+      let record = worker.record
+      return Worker(
+        id: record.id, role: record.role, address: record.reference.address, model: record.model,
+        state: record.isDraining ? "draining" : worker.isDoubtful(at: now) ? "lost" : "live",
+        runningSequences: record.load.runningSequences, waitingSequences: record.load.waitingSequences,
+        usedBlocks: record.load.activeBlocks, totalBlocks: record.blockCount)
+    }
+    let directory =
+      switch router.directoryStatistics {
+      case nil: "none"
+      case .some(let statistics): statistics.isConnected ? "connected" : "disconnected"
+      }
+    self.init(workers: workers, directory: directory)
+  }
+}
+
+extension ServedModel {
+  /// What a router needs of a model's file.
+  init(_ settings: ModelSettings, file: GGUFFile, tokenizer: any Tokenizer, contextLength: Int, logger: Logger) {
+    var template: ChatTemplate?
+    do throws(ServingError) {
+      template = try file.makeChatTemplate()
+    } catch {
+      logger.notice("no chats", metadata: ["model": "\(settings.servedName)", "reason": "\(error.message)"])
+    }
+    self.init(
+      name: settings.servedName, tokenizer: tokenizer, chatTemplate: template, contextLength: contextLength,
+      created: Int64(Date().timeIntervalSince1970))
+  }
+}

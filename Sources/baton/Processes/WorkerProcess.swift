@@ -1,0 +1,51 @@
+import DecodeServer
+import Logging
+import Observability
+import OpenAIAPI
+import ServiceLifecycle
+import ServingTypes
+
+/// `baton prefill` and `baton decode`: one worker with its engine, and HTTP for its operator.
+struct WorkerProcess {
+  let settings: WorkerSettings
+  let logger: Logger
+
+  func run() async throws {
+    let directory = try settings.server.directory(logger: logger)
+    defer { directory?.close() }
+    let registry = MetricsRegistry()
+    let channels = try settings.server.channels()
+    defer { channels.close() }
+    let loaded = try LoadedModel(settings.model, threads: settings.engine.threads)
+    let engine = try loaded.makeEngine(settings.engine, logger: logger)
+    var transport = try settings.server.serverTransport()
+    if settings.role.servesPrefill { transport.http2 = .bulk }
+    let worker = try WorkerServer(
+      engine: engine, tokenizer: loaded.tokenizer,
+      configuration: WorkerConfiguration(
+        id: settings.workerID, role: settings.role, model: settings.model.servedName, listen: settings.server.listen,
+        advertise: settings.advertise, server: transport, authToken: settings.server.authToken,
+        drainTimeout: settings.server.drainTimeout),
+      directory: directory, channels: channels, metrics: registry, logger: logger)
+    var services: [any Service] = []
+    var monitoring: MonitoringServer?
+    if let listen = try settings.server.httpListener() {
+      let server = MonitoringServer(
+        listen: listen, registry: registry,
+        liveness: { worker.isLive() ? .ready : .notReady("the engine's thread stands still") },
+        readiness: { worker.isReady ? .ready : .notReady("starting or draining") }, logger: logger)
+      monitoring = server
+      services.append(server)
+    }
+    services.append(worker)
+    services.append(
+      ReadyAnnouncement(logger: logger) { [monitoring, settings] in
+        var metadata: Logger.Metadata = ["grpc": "\(worker.boundAddress)", "worker": "\(settings.workerID)"]
+        if let monitoring {
+          metadata["http"] = "\(settings.server.httpAddress(port: try await monitoring.boundPort.wait()))"
+        }
+        return metadata
+      })
+    try await ProcessLifecycle.run(services, drainTimeout: settings.server.drainTimeout, logger: logger)
+  }
+}

@@ -1,0 +1,168 @@
+import CKernels
+import Foundation
+import ModelRuntime
+import ServingTestKit
+import Testing
+
+/// Paged attention against a plain computation, and against itself cut in other ways.
+struct AttentionTests {
+  /// One sequence's keys and values in a shuffled pool, and its queries.
+  struct Paged {
+    var heads = 6
+    var kvHeads = 2
+    var size = 64
+    var length: Int
+    var blockSize = 16
+    var dtype = K_KV_F16
+    var window = 0
+    var keys: [Float]
+    var values: [Float]
+    var queries: [Float]
+    private var pool: [UInt8] = []
+    private var table: [Int32] = []
+
+    init(
+      length: Int, heads: Int = 6, kvHeads: Int = 2, size: Int = 64, blockSize: Int = 16, dtype: k_kv_dtype = K_KV_F16,
+      window: Int = 0
+    ) throws {
+      self.length = length
+      self.heads = heads
+      self.kvHeads = kvHeads
+      self.size = size
+      self.blockSize = blockSize
+      self.dtype = dtype
+      self.window = window
+      keys = KernelTests.floats(length * kvHeads * size, seed: 21, scale: 2)
+      values = KernelTests.floats(length * kvHeads * size, seed: 22)
+      queries = KernelTests.floats(length * heads * size, seed: 23, scale: 2)
+      // Stored values have to survive rounding, so that the plain computation sees what the kernel sees.
+      if dtype != K_KV_F32 {
+        keys = keys.map { Float(bitPattern: Float(Float16($0)).bitPattern & 0xffff_0000) }
+        values = values.map { Float(bitPattern: Float(Float16($0)).bitPattern & 0xffff_0000) }
+      }
+      try fillPool()
+    }
+
+    private var element: Int { dtype == K_KV_F32 ? 4 : 2 }
+    private var planeBytes: Int { kvHeads * blockSize * size * element }
+
+    private mutating func fillPool() throws {
+      let blocks = (length + blockSize - 1) / blockSize
+      var random = SplitMix64(seed: 24)
+      table = (0..<Int32(blocks)).shuffled(using: &random)
+      pool = [UInt8](repeating: 0xff, count: blocks * 2 * planeBytes)
+      let store = try #require(try KernelTests.kernels(.portable).store)
+      let (planeBytes, element) = (planeBytes, element)
+      for position in 0..<length {
+        for head in 0..<kvHeads {
+          let base = Int(table[position / blockSize]) * 2 * planeBytes
+          let row = base + (head * blockSize + position % blockSize) * size * element
+          let source = (position * kvHeads + head) * size
+          pool.withUnsafeMutableBytes { pool in
+            keys[source...].withUnsafeBufferPointer { store(dtype, $0.baseAddress, size, pool.baseAddress! + row) }
+            values[source...].withUnsafeBufferPointer {
+              store(dtype, $0.baseAddress, size, pool.baseAddress! + row + planeBytes)
+            }
+          }
+        }
+      }
+    }
+
+    /// Attends positions `range`, `tile` tokens a call; with `split`, each split on its own and then merged.
+    func attend(_ path: KernelPath, _ range: Range<Int>, tile: Int, split: Bool = false) throws -> [Float] {
+      let kernels = try KernelTests.kernels(path)
+      var output = [Float](repeating: .nan, count: range.count * heads * size)
+      let splits = (length + Int(K_ATTENTION_SPLIT) - 1) / Int(K_ATTENTION_SPLIT)
+      var partials = [Float](repeating: .nan, count: tile * heads * splits * (size + 16))
+      pool.withUnsafeBytes { pool in
+        output.withUnsafeMutableBufferPointer { output in
+          queries[(range.lowerBound * heads * size)...].withUnsafeBufferPointer { queries in
+            partials.withUnsafeMutableBufferPointer { partials in
+              table.withUnsafeBufferPointer { table in
+                var attention = k_attention(
+                  queries: queries.baseAddress, output: output.baseAddress,
+                  pool: pool.baseAddress?.assumingMemoryBound(to: UInt8.self), block_bytes: 2 * planeBytes,
+                  keys_offset: 0, values_offset: planeBytes, tables: table.baseAddress, heads: UInt32(heads),
+                  kv_heads: UInt32(kvHeads), head_size: UInt32(size), block_size: UInt32(blockSize),
+                  window: UInt32(window), dtype: dtype, partials: partials.baseAddress)
+                for first in stride(from: 0, to: range.count, by: tile) {
+                  let count = min(tile, range.count - first)
+                  let end = range.lowerBound + first + count
+                  var item = k_attention_item(
+                    token: UInt32(first), token_count: UInt32(count), position: UInt32(range.lowerBound + first),
+                    table: 0, split: UInt32.max, split_count: 1, partial: 0)
+                  if split { item.split_count = UInt32((end + Int(K_ATTENTION_SPLIT) - 1) / Int(K_ATTENTION_SPLIT)) }
+                  for head in 0..<UInt32(kvHeads) {
+                    if split {
+                      for index in 0..<item.split_count {
+                        item.split = index
+                        kernels.attention(&attention, &item, head)
+                      }
+                      kernels.attention_merge(&attention, &item, head)
+                    } else {
+                      kernels.attention(&attention, &item, head)
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+      return output
+    }
+
+    /// The same in double precision, for one position and head.
+    func exact(_ position: Int, head: Int) -> [Double] {
+      let kvHead = head / (heads / kvHeads)
+      let first = window > 0 ? max(0, position + 1 - window) : 0
+      let query = queries[((position * heads + head) * size)...]
+      let scores = (first...position).map { other in
+        (0..<size).reduce(0.0) {
+          $0 + Double(query[query.startIndex + $1]) * Double(keys[(other * kvHeads + kvHead) * size + $1])
+        }
+      }
+      let largest = scores.max() ?? 0
+      let weights = scores.map { exp($0 - largest) }
+      let sum = weights.reduce(0, +)
+      return (0..<size).map { d in
+        weights.enumerated().reduce(0.0) { partial, entry in
+          partial + entry.element / sum * Double(values[((first + entry.offset) * kvHeads + kvHead) * size + d])
+        }
+      }
+    }
+  }
+
+  static let shapes: [(heads: Int, kvHeads: Int, size: Int)] = [(9, 3, 64), (4, 1, 256), (12, 2, 128), (7, 7, 80)]
+
+  @Test(arguments: shapes, [0, 100])
+  func isRight(shape: (heads: Int, kvHeads: Int, size: Int), window: Int) throws {
+    let paged = try Paged(
+      length: 600, heads: shape.heads, kvHeads: shape.kvHeads, size: shape.size, window: window)
+    for position in [0, 1, 15, 63, 64, 255, 256, 300, 599] {
+      let output = try paged.attend(.best, position..<position + 1, tile: 1)
+      for head in 0..<shape.heads {
+        for (index, value) in paged.exact(position, head: head).enumerated() {
+          #expect(abs(Double(output[head * shape.size + index]) - value) < 1e-5, "position \(position) head \(head)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [0, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
+  func doesNotDependOnHowItIsCut(window: Int, dtype: k_kv_dtype) throws {
+    let paged = try Paged(length: 530, dtype: dtype, window: window)
+    let whole = try paged.attend(.portable, 480..<530, tile: 10)
+    #expect(!whole.contains { !$0.isFinite })
+    for path in KernelPath.allCases.filter(\.isSupported) {
+      for tile in [1, 3, 10] {
+        #expect(try paged.attend(path, 480..<530, tile: tile) == whole)
+        #expect(try paged.attend(path, 480..<530, tile: tile, split: true) == whole)
+      }
+    }
+    for blockSize in [8, 24, 64] {
+      let other = try Paged(length: 530, blockSize: blockSize, dtype: dtype, window: window)
+      #expect(try other.attend(.best, 480..<530, tile: 7) == whole)
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import CKernels
+import Foundation
+import ModelRuntime
+import ServingTestKit
+import Testing
+
+/// Each kernel against the portable one, bit for bit, and against a plain computation in double precision.
+struct KernelTests {
+  /// The vector paths that this processor can run.
+  static let paths = KernelPath.allCases.filter { $0 != .portable && $0.isSupported }
+
+  static func kernels(_ path: KernelPath) throws -> k_kernels { try #require(path.kernels).pointee }
+
+  static func floats(_ count: Int, seed: UInt64, scale: Float = 1) -> [Float] {
+    var random = SplitMix64(seed: seed)
+    return (0..<count).map { _ in
+      let value = Float.random(in: -1...1, using: &random)
+      return value * value * value * scale
+    }
+  }
+
+  // MARK: Stored types
+
+  @Test func halvesAreRoundedToNearestEven() {
+    let halves = (UInt16.min...UInt16.max).filter { !Float16(bitPattern: $0).isNaN }
+    #expect(halves.filter { k_half_to_float($0) != Float(Float16(bitPattern: $0)) } == [])
+    #expect(halves.filter { k_float_to_half(Float(Float16(bitPattern: $0))) != $0 } == [])
+    var random = SplitMix64(seed: 1)
+    let floats = (0..<100_000).map { _ in Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random)) }
+    #expect(floats.filter { !$0.isNaN && k_float_to_half($0) != Float16($0).bitPattern } == [])
+    #expect(Float16(bitPattern: k_float_to_half(.nan)).isNaN)
+  }
+
+  @Test(arguments: paths)
+  func storing(path: KernelPath) throws {
+    let portable = try Self.kernels(.portable)
+    let vector = try Self.kernels(path)
+    var random = SplitMix64(seed: 2)
+    let bits = (0..<4_096).map { _ in Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random)) }
+    let values = bits.map { $0.isNaN ? 0 : $0 }
+    for dtype in [K_KV_F32, K_KV_F16, K_KV_BF16] {
+      var expected = [UInt8](repeating: 0, count: 4 * values.count)
+      var actual = expected
+      portable.store(dtype, values, values.count, &expected)
+      vector.store(dtype, values, values.count, &actual)
+      #expect(actual == expected)
+    }
+  }
+
+  // MARK: Elementwise
+
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [16, 64, 576, 8_960])
+  func normalising(path: KernelPath, count: Int) throws {
+    let x = Self.floats(count, seed: 3, scale: 40)
+    let weight = Self.floats(count, seed: 4)
+    var expected = [Float](repeating: 0, count: count)
+    var actual = expected
+    try Self.kernels(.portable).rms_norm(x, weight, 1e-5, count, &expected)
+    try Self.kernels(path).rms_norm(x, weight, 1e-5, count, &actual)
+    #expect(actual == expected)
+    let scale = 1 / (x.reduce(0) { $0 + Double($1) * Double($1) } / Double(count) + 1e-5).squareRoot()
+    for index in 0..<count {
+      let exact = Double(x[index]) * scale * Double(weight[index])
+      #expect(abs(Double(actual[index]) - exact) <= 1e-5 * max(1, abs(exact)))
+    }
+  }
+
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [32, 96, 1_536])
+  func quantising(path: KernelPath, count: Int) throws {
+    var x = Self.floats(count, seed: 5, scale: 300)
+    for index in 0..<32 { x[index] = 0 }
+    var expected = ([Int8](repeating: 1, count: count), [k_block_scale](repeating: .init(), count: count / 32))
+    var actual = expected
+    try Self.kernels(.portable).quantize(x, count, &expected.0, &expected.1)
+    try Self.kernels(path).quantize(x, count, &actual.0, &actual.1)
+    #expect(actual.0 == expected.0)
+    for block in 0..<count / 32 {
+      let (scale, other) = (actual.1[block], expected.1[block])
+      #expect(scale.d == other.d && scale.sum == other.sum && scale.low == other.low && scale.high == other.high)
+      let codes = actual.0[32 * block..<32 * block + 32].map(Int32.init)
+      #expect(scale.low == -32 * codes[..<16].reduce(0, +))
+      #expect(scale.high == -32 * codes[16...].reduce(0, +))
+      for (index, code) in codes.enumerated() {
+        #expect(abs(Float(code) * scale.d - x[32 * block + index]) <= 0.501 * scale.d)
+        #expect(abs(code) <= 127)
+      }
+    }
+  }
+
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [K_GATE_SILU, K_GATE_GELU_TANH])
+  func gating(path: KernelPath, kind: k_gate) throws {
+    let gate = Self.floats(1_024, seed: 6, scale: 20) + [0, 100, -100, 1e-20] + Self.floats(12, seed: 7, scale: 200)
+    let up = Self.floats(gate.count, seed: 8)
+    var expected = [Float](repeating: 0, count: gate.count)
+    var actual = expected
+    try Self.kernels(.portable).gate(kind, gate, up, gate.count, &expected)
+    try Self.kernels(path).gate(kind, gate, up, gate.count, &actual)
+    #expect(actual == expected)
+    for index in gate.indices {
+      let g = Double(gate[index])
+      let exact =
+        kind == K_GATE_SILU
+        ? g / (1 + exp(-g)) : 0.5 * g * (1 + tanh((2 / Double.pi).squareRoot() * (g + 0.044715 * g * g * g)))
+      #expect(abs(Double(actual[index]) - exact * Double(up[index])) <= 2e-6 * max(1, abs(g)))
+    }
+  }
+
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported))
+  func rotating(path: KernelPath) throws {
+    let size = 80
+    let angles = Self.floats(size / 2, seed: 9, scale: 10)
+    let (cosines, sines) = (angles.map { cos($0) }, angles.map { sin($0) })
+    let x = Self.floats(size, seed: 10)
+    for (kind, first, second) in [
+      (K_ROPE_INTERLEAVED, { 2 * $0 }, { 2 * $0 + 1 }), (K_ROPE_HALVES, { $0 }, { $0 + size / 2 }),
+    ] as [(k_rope, (Int) -> Int, (Int) -> Int)] {
+      var actual = x
+      var portable = x
+      try Self.kernels(path).rope(kind, &actual, cosines, sines, size)
+      try Self.kernels(.portable).rope(kind, &portable, cosines, sines, size)
+      #expect(actual == portable)
+      for index in 0..<size / 2 {
+        let (a, b) = (x[first(index)], x[second(index)])
+        #expect(abs(actual[first(index)] - (a * cosines[index] - b * sines[index])) < 1e-6)
+        #expect(abs(actual[second(index)] - (a * sines[index] + b * cosines[index])) < 1e-6)
+      }
+    }
+  }
+}
