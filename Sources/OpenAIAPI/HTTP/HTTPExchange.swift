@@ -15,6 +15,7 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   let requestID: RequestID
   let hasClientRequestID: Bool
 
+  private let eventLoop: any EventLoop
   private let request: Request
   private var bodyIterator: RequestBody.AsyncIterator?
   private var writer: ResponseWriter?
@@ -27,7 +28,8 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   /// Set while a write waits for a client that does not read.
   private let writingSince = Lock<ContinuousClock.Instant?>(nil)
 
-  init(_ request: Request, _ writer: consuming ResponseWriter) {
+  init(_ request: Request, _ writer: consuming ResponseWriter, on eventLoop: any EventLoop) {
+    self.eventLoop = eventLoop
     self.request = request
     method = request.method
     path = request.uri.path.removingPercentEncoding() ?? request.uri.path
@@ -132,11 +134,15 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
     }
   }
 
-  /// Waits while the client is behind.
+  /// Waits while the client is behind, and until the event loop has taken the bytes: its queue of tasks has no limit of
+  /// its own, and the connection says that it is full only after it has seen what was written.
   func write(_ bytes: [UInt8]) async throws {
     guard var body else { throw ServingError(.internalError, "a body was written before its head") }
     let buffer = ByteBuffer(bytes: bytes)
-    try await timed { try await body.write(buffer) }
+    try await timed {
+      try await body.write(buffer)
+      try await eventLoop.submit {}.get()
+    }
   }
 
   func finish(closing: Bool = false) async throws {

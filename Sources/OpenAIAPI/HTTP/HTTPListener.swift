@@ -34,7 +34,7 @@ struct HTTPListener: Sendable {
         availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections, logger: logger)),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
       responder: { request, writer, channel in
-        try await respond(HTTPExchange(request, writer), on: channel, handle)
+        try await respond(HTTPExchange(request, writer, on: channel.eventLoop), on: channel, handle)
       },
       onServerRunning: { channel in
         boundPort.resolve(.success(channel.localAddress?.port ?? configuration.port))

@@ -18,7 +18,7 @@ final class Connection {
   /// Opens a connection, and closes it when `body` returns.
   static func open<Result>(to port: Int, _ body: (Connection) async throws -> Result) async throws -> Result {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .connect(host: "127.0.0.1", port: port) { channel in
+      .connect(to: SocketAddress(ipAddress: "127.0.0.1", port: port)) { channel in
         channel.eventLoop.makeCompletedFuture {
           try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
         }
