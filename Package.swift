@@ -83,7 +83,7 @@ let shellTargets: [Target] = [
   core(
     "OpenAIAPI",
     [
-      "ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, nio, nioHTTP,
+      "ServingTypes", "Observability", "Tokenization", "Directory", "Routing", hummingbird, nio, nioHTTP,
       httpTypes, lifecycle, logging,
     ]),
   core(

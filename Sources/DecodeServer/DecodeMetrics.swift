@@ -12,6 +12,12 @@ public struct DecodeMetrics: Sendable {
     interTokenLatency = registry.histogram(
       "inter_token_latency_seconds", help: "Between two tokens of one sample; tokens of one step share it.",
       buckets: MetricBuckets.interTokenLatency)
+    registry.onCollect { [interTokenLatency] collector in
+      let value = interTokenLatency.value
+      collector.gauge(
+        "token_latency_ms", help: "Mean time between two tokens of one sample, since the start.",
+        value.count == 0 ? 0 : value.sum / Double(value.count) * 1000)
+    }
   }
 
   func firstToken(seconds: Double) { timeToFirstToken.observe(seconds) }

@@ -9,11 +9,20 @@ public struct SampleText: Sendable {
   /// What some tokens led to.
   public struct Update: Hashable, Sendable {
     /// Those up to and including the one that completed a stop string.
-    public var tokens: [GeneratedToken] = []
-    public var text = ""
+    public var tokens: [GeneratedToken]
+    public var text: String
     public var finish: FinishReason?
     /// A stop string matched and the engine does not know: it has to be told to stop.
-    public var hasMatchedStop = false
+    public var hasMatchedStop: Bool
+
+    public init(
+      tokens: [GeneratedToken] = [], text: String = "", finish: FinishReason? = nil, hasMatchedStop: Bool = false
+    ) {
+      self.tokens = tokens
+      self.text = text
+      self.finish = finish
+      self.hasMatchedStop = hasMatchedStop
+    }
   }
 
   private var detokenizer: StreamingDetokenizer

@@ -65,7 +65,8 @@ public final class WorkerServer: Service {
         services.append(
           DecodeService(
             engine: engine, tokenizer: tokenizer, worker: state, channels: channels,
-            configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger))
+            configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger)
+        )
         names.append(Baton_V1_Decode.descriptor.fullyQualifiedService)
       }
       services.append(try ReflectionService(services: names))
@@ -95,7 +96,8 @@ public final class WorkerServer: Service {
 
   /// Whether the engine's thread still turns.
   public func isLive(within timeout: Duration = .seconds(60)) -> Bool {
-    ContinuousClock.now - engine.statistics.heartbeat < timeout
+    let statistics = engine.statistics
+    return statistics.failure == nil && ContinuousClock.now - statistics.heartbeat < timeout
   }
 
   /// Withdraws health and lease, and lets what runs finish within `drainTimeout`; `run()` then returns.
@@ -147,8 +149,26 @@ public final class WorkerServer: Service {
           }
         }
       }
+      group.addTask { [self] in try await watchEngine() }
+      group.addTask { [self] in
+        try await server.serve()
+        throw Ended()
+      }
       defer { group.cancelAll() }
-      try await server.serve()
+      do {
+        while try await group.next() != nil {}
+      } catch is Ended {}
+    }
+  }
+
+  /// The server has shut down in order.
+  private struct Ended: Error {}
+
+  /// An engine that found its books wrong has stopped for good, and so must the worker.
+  private func watchEngine() async throws {
+    while true {
+      try await Task.sleep(for: .seconds(1))
+      if let failure = engine.statistics.failure { throw ServingError(.internalError, failure) }
     }
   }
 

@@ -98,7 +98,7 @@ public final class EngineCore: Sendable {
   /// The longest leading run of `hashes` that is resident, pinned until the loans are released.
   public func lend(_ hashes: [BlockHash]) async -> [BlockLoan] {
     let result: Result<[BlockLoan], ServingError> = await withCheckedContinuation { reply in
-      if !mailbox.post(.lend(hashes, reply)) { reply.resume(returning: .success([])) }
+      if !mailbox.ask(.lend(hashes, reply)) { reply.resume(returning: .success([])) }
     }
     return result.value(or: [])
   }
@@ -106,7 +106,7 @@ public final class EngineCore: Sendable {
   /// What entered and left the prefix cache since the last call, or everything after an overflow of the bounded log.
   public func cacheChanges() async -> CacheChanges {
     let result: Result<CacheChanges, ServingError> = await withCheckedContinuation { reply in
-      if !mailbox.post(.cacheChanges(reply)) { reply.resume(returning: .success(CacheChanges())) }
+      if !mailbox.ask(.cacheChanges(reply)) { reply.resume(returning: .success(CacheChanges())) }
     }
     return result.value(or: CacheChanges())
   }
@@ -119,7 +119,7 @@ public final class EngineCore: Sendable {
   /// - Throws: `internalError` that says what is wrong.
   public func checkIntegrity() async throws(ServingError) {
     let result: Result<Void, ServingError> = await withCheckedContinuation { reply in
-      if !mailbox.post(.checkIntegrity(reply)) { reply.resume(returning: .failure(EngineMailbox.stopped)) }
+      if !mailbox.ask(.checkIntegrity(reply)) { reply.resume(returning: .failure(mailbox.refusal)) }
     }
     try result.get()
   }

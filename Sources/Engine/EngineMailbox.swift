@@ -16,6 +16,8 @@ final class EngineMailbox: @unchecked Sendable {  // safe: `state` is touched on
   private struct State {
     var contents = Contents()
     var queuedRequests = 0
+    /// Questions among the commands.
+    var questions = 0
     var isAdmitting = true
     var isClosed = false
   }
@@ -88,6 +90,26 @@ final class EngineMailbox: @unchecked Sendable {  // safe: `state` is touched on
     return isPosted
   }
 
+  /// Posts a question that belongs to no request; of those only so many may wait. False: it is dropped.
+  func ask(_ question: EngineCommand) -> Bool {
+    let isPosted = withLock { state in
+      guard !state.isClosed, state.questions < Self.maxQuestions else { return false }
+      state.questions += 1
+      state.contents.commands.append(question)
+      return true
+    }
+    if isPosted { pthread_cond_signal(condition) }
+    return isPosted
+  }
+
+  private static let maxQuestions = 1024
+
+  /// Why a question was dropped.
+  var refusal: ServingError {
+    withLock { $0.isClosed }
+      ? Self.stopped : ServingError(.resourceExhausted, "\(Self.maxQuestions) questions wait for the engine already")
+  }
+
   /// Gives a pin back.
   func release(_ block: BlockID) {
     withLock { state in
@@ -113,6 +135,7 @@ final class EngineMailbox: @unchecked Sendable {  // safe: `state` is touched on
       }
     }
     swap(&contents, &state.contents)
+    state.questions = 0
   }
 
   /// Refuses everything from now on, and returns what nobody will read any more.

@@ -32,8 +32,11 @@ public final class GenerationHandle: Sendable {
       guard case .tokens(let sample, let tokens, let finish) = element else { return false }
       // Samples are independent, so a sample's tokens may join its earlier ones across those of others.
       for index in (head..<waiting.count).reversed() {
-        if case .tokens(sample, let earlier, _) = waiting[index] {
-          waiting[index] = .tokens(sample: sample, tokens: earlier + tokens, finish: finish)
+        if case .tokens(sample, var earlier, _) = waiting[index] {
+          // Lets go of the old array first, so that it grows in place.
+          waiting[index] = element
+          earlier.append(contentsOf: tokens)
+          waiting[index] = .tokens(sample: sample, tokens: earlier, finish: finish)
           return true
         }
       }

@@ -6,7 +6,7 @@ import Synchronization
 /// The reference-counted slices behind a `GRPCBytes`.
 ///
 /// Slices lie either in memory allocated here or in a byte buffer that the library handed over.
-final class ByteStorage: @unchecked Sendable {  // safe: slices are fixed; their bytes are written by a unique owner only
+final class ByteStorage: @unchecked Sendable {  // safe: only a unique owner writes its bytes
   let slices: UnsafeMutableBufferPointer<grpc_slice>
   let count: Int
   private let received: UnsafeMutablePointer<grpc_byte_buffer>?
@@ -74,7 +74,9 @@ final class ByteStorage: @unchecked Sendable {  // safe: slices are fixed; their
   }
 
   func region(_ index: Int) -> UnsafeRawBufferPointer {
-    guard let slice = slices.baseAddress.map({ $0 + index }) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    guard let slice = slices.baseAddress.map({ $0 + index }) else {
+      return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
     return UnsafeRawBufferPointer(start: cgrpc_slice_start(slice), count: cgrpc_slice_length(slice))
   }
 

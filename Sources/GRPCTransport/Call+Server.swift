@@ -42,7 +42,7 @@ extension Call {
       try trailing.withEntries { trailingEntries, trailingCount in
         let count = 1 + (head == nil ? 0 : 1) + (buffer == nil ? 0 : 1)
         withUnsafeMutablePointer(to: &details) { details in
-          _ = start(.detached, count: count) { operations in
+          let started = start(.detached, count: count) { operations in
             var next = operations
             if head != nil {
               fillMetadata(next, headEntries, headCount)
@@ -58,6 +58,8 @@ extension Call {
             next.pointee.data.send_status_from_server.trailing_metadata = trailingEntries
             next.pointee.data.send_status_from_server.trailing_metadata_count = trailingCount
           }
+          // A call without a status would never close.
+          if !started { cancel(.internalError, "the status could not be sent") }
         }
       }
     }

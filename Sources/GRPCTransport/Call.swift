@@ -7,7 +7,7 @@ import ServingTypes
 ///
 /// Each waiting can be cancelled by its task at once; the operation then goes on in the library until it completes or the
 /// call ends, and its result is kept for the next waiter.
-final class Call: CompletionTarget, @unchecked Sendable {  // safe: state is locked; memory is read after completions only
+final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is read after completions only
   private struct State {
     var sending = CallOperationState()
     var receiving = CallOperationState()

@@ -68,7 +68,8 @@ struct ClientInbound: AsyncSequence, Sendable {
     private mutating func checked(_ bytes: GRPCBytes) throws -> GRPCBytes {
       guard let limit = stream.maxMessageBytes, bytes.count > limit else { return bytes }
       let error = RPCError(
-        code: .resourceExhausted, message: "the response has \(bytes.count) bytes, more than the call's limit of \(limit)")
+        code: .resourceExhausted,
+        message: "the response has \(bytes.count) bytes, more than the call's limit of \(limit)")
       phase = .ended
       stream.call.cancel(error.code, error.message)
       throw error

@@ -71,7 +71,8 @@ final class ClientOutbound: ClosableRPCWriterProtocol, Sendable {
   private func write(message bytes: GRPCBytes) async throws {
     if let limit = maxMessageBytes, bytes.count > limit {
       throw RPCError(
-        code: .resourceExhausted, message: "the request has \(bytes.count) bytes, more than the call's limit of \(limit)")
+        code: .resourceExhausted,
+        message: "the request has \(bytes.count) bytes, more than the call's limit of \(limit)")
     }
     let (head, ended) = state.withLock { state in
       defer { state.heldHead = nil }

@@ -93,7 +93,8 @@ public final class LibGRPCClientTransport: ClientTransport {
       }
       if state.calls.count >= configuration.maxConcurrentCalls {
         throw RPCError(
-          code: .resourceExhausted, message: "\(state.calls.count) calls to \(target) are under way, which is the limit")
+          code: .resourceExhausted, message: "\(state.calls.count) calls to \(target) are under way, which is the limit"
+        )
       }
       state.calls[ObjectIdentifier(call)] = call
     }

@@ -137,7 +137,9 @@ public final class LibGRPCServerTransport: ServerTransport {
     let call = accepted.call
     let descriptor = descriptor(of: accepted.path)
     var metadata = accepted.metadata
-    if let timeout = accepted.timeout { metadata.replaceOrAddString(timeout.timeoutHeader, forKey: Metadata.timeoutKey) }
+    if let timeout = accepted.timeout {
+      metadata.replaceOrAddString(timeout.timeoutHeader, forKey: Metadata.timeoutKey)
+    }
     let inbound = ServerInbound(
       call: call, metadata: metadata, isSingle: descriptor.type.map { !$0.isRequestStreaming } ?? false)
     let outbound = ServerOutbound(call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false)

@@ -11,7 +11,7 @@ struct AcceptedCall: Sendable {
 }
 
 /// The library's server: bound when created, started once, shut down once.
-final class ServerCore: @unchecked Sendable {  // safe: the library's servers may be used from any thread; state is locked
+final class ServerCore: @unchecked Sendable {  // safe: servers are thread-safe, state is locked
   private enum State {
     case bound
     case started
@@ -95,7 +95,7 @@ final class ServerCore: @unchecked Sendable {  // safe: the library's servers ma
 }
 
 /// Shuts a server down and frees it when the library is done with it.
-private final class ServerShutdown: CompletionTarget, @unchecked Sendable {  // safe: constant; used on one thread at a time
+private final class ServerShutdown: CompletionTarget, @unchecked Sendable {  // safe: constant
   private let server: OpaquePointer
   private let queue: CompletionQueue
   private let beforeFreeing: @Sendable () -> Void

@@ -48,7 +48,8 @@ extension SendingHandoff {
         switch control(request) {
         case .credit(let count): try credit(count)
         case .acknowledge(let index): try acknowledge(below: index)
-        case .unexpected: throw ServingError(.invalidArgument, "a hand-off's caller sends open once, then credit and ack")
+        case .unexpected:
+          throw ServingError(.invalidArgument, "a hand-off's caller sends open once, then credit and ack")
         }
       }
       try receiverClosed()

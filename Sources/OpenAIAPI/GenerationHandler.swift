@@ -54,6 +54,8 @@ struct GenerationHandler: Sendable {
       bytes += AnswerEncoder.done
       try await write(bytes, to: exchange)
       try await exchange.finish()
+    } catch let abandonment as HTTPListener.Abandonment {
+      throw abandonment
     } catch {
       try Task.checkCancellation()
       guard exchange.status != nil else { throw error }

@@ -55,6 +55,8 @@ public struct OpenAIServer: Service {
       }
       do {
         try await respond(exchange, route: route)
+      } catch let abandonment as HTTPListener.Abandonment {
+        throw abandonment
       } catch {
         failure = APIError(error)
         throw error

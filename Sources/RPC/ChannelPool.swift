@@ -116,7 +116,8 @@ public final class ChannelPool: Sendable {
         return entry.client
       }
       if state.entries.count >= configuration.maxChannels {
-        guard let oldest = state.entries.filter({ $0.value.users == 0 }).min(by: { $0.value.lastUse < $1.value.lastUse })
+        guard
+          let oldest = state.entries.filter({ $0.value.users == 0 }).min(by: { $0.value.lastUse < $1.value.lastUse })
         else {
           throw ServingError(
             .resourceExhausted, "\(state.entries.count) connections are in use, which is the limit",

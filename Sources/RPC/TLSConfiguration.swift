@@ -25,7 +25,8 @@ public struct TLSConfiguration: Hashable, Sendable {
   ///
   /// - Throws: `ServingError` with code `invalidArgument` that names the file or the missing setting.
   public func clientSecurity() throws(ServingError) -> ClientSecurity {
-    .tls(ClientTLS(trustedRoots: try read(authorityFile, "CERTIFICATE"), identity: try identity(), serverName: serverName))
+    .tls(
+      ClientTLS(trustedRoots: try read(authorityFile, "CERTIFICATE"), identity: try identity(), serverName: serverName))
   }
 
   /// Reads the files for a server. With an authority, clients must show a certificate of it.

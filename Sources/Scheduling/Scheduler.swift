@@ -72,13 +72,16 @@ public final class Scheduler {
 
   private func scheduleDecodes(_ budget: inout Int) {
     var index = 0
+    var unserved = running.reduce(0) { $0 + ($1.isDecoding ? 1 : 0) }
     while index < running.count {
       let sequence = running[index]
       index += 1
       guard sequence.isDecoding, budget > 0 else { continue }
+      // Everybody's next token comes before anybody's guess.
+      unserved -= 1
       // Nobody is preempted for a guess.
       let room = (sequence.table.count + pool.availableCount) * configuration.blockSize - sequence.tokens.count
-      let drafts = max(0, min(sequence.drafts.count, budget - 1, room))
+      let drafts = max(0, min(sequence.drafts.count, budget - 1 - unserved, room))
       guard makeRoom(for: sequence, through: sequence.tokens.count + drafts, rank: index - 1) else { continue }
       place(sequence, count: 1, draftCount: drafts, logitCount: 1 + drafts, isDecode: true)
       output.decodeTokens += 1 + drafts

@@ -40,7 +40,9 @@ struct GRPCBytesTests {
 
   @Test func anyRangeCanBeCopiedOutOfRegions() {
     let all = [UInt8].pattern(300, seed: 1)
-    let bytes = GRPCBytes(pieces: [.copied(Array(all[..<100])), .copied(Array(all[100..<150])), .copied(Array(all[150...]))])
+    let bytes = GRPCBytes(pieces: [
+      .copied(Array(all[..<100])), .copied(Array(all[100..<150])), .copied(Array(all[150...])),
+    ])
     for start in stride(from: 0, through: 300, by: 7) {
       for end in stride(from: start, through: 300, by: 13) {
         var target = [UInt8](repeating: 0, count: end - start)

@@ -134,7 +134,8 @@ struct LifecycleTests {
     weak var client: LibGRPCClientTransport?
     try await {
       let queue = try CompletionQueue(name: name)
-      #expect(threads(named: name) == 1)
+      let started = try await eventually { threads(named: name) == 1 }
+      #expect(started)
       let listening = try LibGRPCServerTransport(address: "127.0.0.1:0", queue: queue)
       server = listening
       let calling = try LibGRPCClientTransport(target: listening.address, queue: queue)

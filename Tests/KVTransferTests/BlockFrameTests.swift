@@ -1,6 +1,7 @@
 import Foundation
 import KVTransfer
 import ServingProtos
+import ServingTestKit
 import ServingTypes
 import SwiftProtobuf
 import Testing
@@ -40,7 +41,8 @@ import Testing
 
   func decode(_ bytes: [UInt8], head: Int? = nil) throws -> BlockFrameDecoder.Message {
     try bytes.withUnsafeBytes {
-      try BlockFrameDecoder.decode(head: UnsafeRawBufferPointer(rebasing: $0[..<(head ?? bytes.count)]), count: $0.count)
+      try BlockFrameDecoder.decode(
+        head: UnsafeRawBufferPointer(rebasing: $0[..<(head ?? bytes.count)]), count: $0.count)
     }
   }
 
@@ -151,7 +153,7 @@ import Testing
 
   /// Seeded mutations: an error or a message, and never a read outside the bytes or a range outside the message.
   @Test func mutationsNeverCrash() throws {
-    var random = SplitMix(state: 0x5eed)
+    var random = SplitMix64(seed: 0x5eed)
     let seeds = try Self.frames.map { frame -> [UInt8] in try message(frame, payload(90)).serializedBytes() }
     for _ in 0..<20_000 {
       var bytes = seeds[Int(random.next() % UInt64(seeds.count))]

@@ -1,5 +1,6 @@
 import Engine
 import KVTransfer
+import ServingTestKit
 import ServingTypes
 import Testing
 
@@ -46,7 +47,7 @@ import Testing
   /// A seeded network that delays each direction on its own, and an engine that finishes blocks at random moments.
   @Test(arguments: 0..<200)
   func everyInterleavingDelivers(seed: Int) throws {
-    var random = SplitMix(state: UInt64(seed))
+    var random = SplitMix64(seed: UInt64(seed))
     let first = Int(random.next() % 5)
     let blocks = Self.expected(Int(random.next() % 40) + 1, first: first)
     let window = Int(random.next() % 9) + 1

@@ -3,6 +3,7 @@ import ModelRuntime
 import ServingTestKit
 import ServingTypes
 import Testing
+import Tokenization
 
 /// The real models against an independent implementation, by the rules of Tests/Golden/README.md.
 @Suite(.serialized)
@@ -77,5 +78,36 @@ struct GoldenTests {
     }
     let mean = differences.reduce(0, +) / Double(differences.count)
     #expect(mean <= 0.25, "mean difference of the top 10")
+  }
+
+  /// The float32 standard is 18.342, llama.cpp gives 18.39 to 18.49: 8 windows of 512, the second half of each scored.
+  @Test(
+    .enabled(if: ModelFile.path(ModelFile.smolLM2) != nil, "the model is absent"),
+    arguments: [(KernelArithmetic.reference, 0.01), (.fast, 0.15)])
+  func perplexity(arithmetic: KernelArithmetic, tolerance: Double) throws {
+    let file = try GGUFFile(path: #require(ModelFile.path(ModelFile.smolLM2)))
+    let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Golden/perplexity.txt")
+    let text = try String(contentsOf: url, encoding: .utf8)
+    let tokens = try file.makeTokenizer().encode(text, parseSpecial: false, addSpecial: false)
+    try #require(tokens.count >= 4_096)
+    let executor = try CPUModelExecutor(
+      weights: ModelWeights(file: file, threads: 2),
+      configuration: .init(blockCount: 32, threads: 2, arithmetic: arithmetic))
+    var sum = 0.0
+    var scored = 0
+    for window in 0..<8 {
+      let part = Array(tokens[512 * window..<512 * (window + 1)])
+      var batch = ForwardBatch()
+      batch.append(tokens: part.dropLast(), startPosition: 0, blocks: (0..<32).map(BlockID.init), logitCount: 255)
+      let logits = try executor.forward(batch)
+      for row in 0..<255 {
+        let one = Array(logits[row * executor.vocabularySize..<(row + 1) * executor.vocabularySize])
+        sum -= logSoftmax(one)[Int(part[257 + row])]
+        scored += 1
+      }
+    }
+    let perplexity = exp(sum / Double(scored))
+    #expect(abs(perplexity - 18.342) <= tolerance)
   }
 }

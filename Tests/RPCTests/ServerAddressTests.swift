@@ -9,7 +9,8 @@ struct ServerAddressTests {
   }
 
   @Test(arguments: [
-    "", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:5", "[host]:1", "a b:1", "http://host:1", "unix:",
+    "", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:5", "[host]:1", "a b:1", "http://host:1",
+    "unix:",
   ])
   func malformedTextIsQuoted(text: String) throws {
     let error = #expect(throws: ServingError.self) { _ = try ServerAddress(text) }

@@ -15,12 +15,14 @@ struct TLSConfigurationTests {
 
   @Test func whatIsMissingIsNamed() throws {
     #expect(message { _ = try TLSConfiguration().serverSecurity() }.contains("certificate file"))
-    #expect(message { _ = try TLSConfiguration(certificateFile: "/no/such.pem").clientSecurity() }.contains("/no/such.pem"))
+    #expect(
+      message { _ = try TLSConfiguration(certificateFile: "/no/such.pem").clientSecurity() }.contains("/no/such.pem"))
     let file = NSTemporaryDirectory() + "baton-not-pem-\(UInt64.random(in: 0 ... .max))"
     try "nothing".write(toFile: file, atomically: true, encoding: .utf8)
     defer { try? FileManager.default.removeItem(atPath: file) }
     #expect(message { _ = try TLSConfiguration(authorityFile: file).clientSecurity() }.contains(file))
-    try "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".write(toFile: file, atomically: true, encoding: .utf8)
+    try "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".write(
+      toFile: file, atomically: true, encoding: .utf8)
     #expect(message { _ = try TLSConfiguration(certificateFile: file).serverSecurity() }.contains("go together"))
     _ = try TLSConfiguration(authorityFile: file).clientSecurity()
   }

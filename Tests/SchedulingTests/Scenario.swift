@@ -50,6 +50,16 @@ struct Scenario {
       }
     }
     try compare()
+    try scenario?.close()
+  }
+
+  /// Ends what the text left open: every scenario must come out even.
+  private mutating func close() throws {
+    for group in groups.values { scheduler.end(group) }
+    try scheduler.checkIntegrity(pins: 0)
+    if scheduler.pool.activeCount > 0 {
+      throw Mismatch(description: "\(scheduler.pool.activeCount) blocks are active after the end")
+    }
   }
 
   private init(_ words: Words) throws {

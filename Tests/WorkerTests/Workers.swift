@@ -29,6 +29,7 @@ struct TestWorker: Sendable {
       try await Task.sleep(for: .milliseconds(5))
       statistics = engine.statistics
     }
+    #expect(statistics.failure == nil, "\(server.configuration.id)")
     #expect(statistics.activeBlocks == 0, "\(server.configuration.id)")
     #expect(statistics.pinnedBlocks == 0, "\(server.configuration.id)")
     #expect(statistics.waitingSequences == 0, "\(server.configuration.id)")
@@ -58,7 +59,9 @@ struct WorkerOptions: Sendable {
       configuration: engine)
   }
 
-  func makeWorker(_ index: Int, channels: ChannelPool) throws -> TestWorker {
+  func makeWorker(
+    _ index: Int, channels: ChannelPool, directory: (any BlockDirectory)? = nil
+  ) throws -> TestWorker {
     let record = SimulatedExecutor.Record()
     let engine = try makeEngine(record: record)
     let metrics = MetricsRegistry()
@@ -69,7 +72,7 @@ struct WorkerOptions: Sendable {
       configuration: WorkerConfiguration(
         id: WorkerID("\(role.rawValue)-\(index)"), role: role, model: "simulated", decode: decode,
         drainTimeout: drainTimeout, drainNotice: .zero),
-      channels: channels, metrics: metrics, logger: logger)
+      directory: directory, channels: channels, metrics: metrics, logger: logger)
     return TestWorker(engine: engine, server: server, metrics: metrics, record: record)
   }
 }

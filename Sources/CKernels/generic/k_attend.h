@@ -1,5 +1,5 @@
-// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone: running
-// maxima are updated at multiples of K_ATTENTION_CHUNK, partial results merged at multiples of K_ATTENTION_SPLIT.
+// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone:
+// running maxima are updated at multiples of K_ATTENTION_CHUNK, partial results merged at those of K_ATTENTION_SPLIT.
 #pragma once
 #include <math.h>
 
@@ -191,11 +191,12 @@ static void attend_split(const attention_tile *tile, int32_t begin, int32_t end,
       int32_t count = stop - group < GROUP ? stop - group : GROUP;
       load_rows(tile, a->keys_offset, group, count, rows);
       // Lanes without a row are masked; whatever they hold is read, so it must be initialised.
-      if (count < GROUP) memset(rows + (size_t)count * a->head_size, 0, sizeof(float) * a->head_size * (size_t)(GROUP - count));
+      size_t missing = (size_t)(GROUP - count) * a->head_size;
+      memset(rows + (size_t)count * a->head_size, 0, sizeof(float) * missing);
       score_rows(tile, rows, scores + (group - base));
     }
-    for (int32_t group = base + (stop - base + GROUP - 1) / GROUP * GROUP; group < base + K_ATTENTION_CHUNK; group += GROUP) {
-      for (uint32_t q = 0; q < tile->queries; q++) v_store(scores + q * K_ATTENTION_CHUNK + (group - base), v_set(0));
+    for (int32_t unused = (stop - base + GROUP - 1) / GROUP * GROUP; unused < K_ATTENTION_CHUNK; unused += GROUP) {
+      for (uint32_t q = 0; q < tile->queries; q++) v_store(scores + q * K_ATTENTION_CHUNK + unused, v_set(0));
     }
     weigh(tile, base, state, scores);
     for (int32_t group = base; group < stop; group += GROUP) {
@@ -208,7 +209,8 @@ static void attend_split(const attention_tile *tile, int32_t begin, int32_t end,
 
 /// Adds a split's result to what earlier splits gave, for one query.
 static void merge(
-    float *maximum, float *sum, float *values, float split_maximum, float split_sum, const float *split_values, size_t size) {
+    float *maximum, float *sum, float *values, float split_maximum, float split_sum, const float *split_values,
+    size_t size) {
   if (split_maximum == -INFINITY) return;
   float largest = split_maximum > *maximum ? split_maximum : *maximum;
   float before = *maximum == -INFINITY ? 0.0f : s_exp(*maximum - largest);
@@ -245,7 +247,8 @@ static void make_tile(
   }
 }
 
-static float *partial_of(const k_attention *a, const k_attention_item *item, uint32_t kv_head, uint32_t q, uint32_t split) {
+static float *partial_of(
+    const k_attention *a, const k_attention_item *item, uint32_t kv_head, uint32_t q, uint32_t split) {
   uint32_t group = a->heads / a->kv_heads;
   size_t head = (size_t)(q / group) * a->heads + kv_head * group + q % group;
   return a->partials + (item->partial + head * item->split_count + split) * (a->head_size + 16);

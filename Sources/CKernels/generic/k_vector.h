@@ -40,7 +40,8 @@ K_INLINE f32x16 v_fma(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwi
 
 /// Lanes of `yes` where the mask's lane is −1, of `no` where it is 0.
 K_INLINE f32x16 v_select(i32x16 mask, f32x16 yes, f32x16 no) {
-  return __builtin_bit_cast(f32x16, (__builtin_bit_cast(i32x16, yes) & mask) | (__builtin_bit_cast(i32x16, no) & ~mask));
+  i32x16 bits = (__builtin_bit_cast(i32x16, yes) & mask) | (__builtin_bit_cast(i32x16, no) & ~mask);
+  return __builtin_bit_cast(f32x16, bits);
 }
 
 K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return v_select(a > b, a, b); }
@@ -155,8 +156,8 @@ K_INLINE f32x16 v_exp(f32x16 x) {
   p = v_fma(p, r, v_set(1.6666665459e-1f));
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   f32x16 y = v_fma(p, r * r, r) + 1.0f;
-  f32x16 scaled = __builtin_bit_cast(f32x16, __builtin_bit_cast(i32x16, y) + (__builtin_bit_cast(i32x16, shifted) << 23));
-  return v_select(under, v_set(0.0f), scaled);
+  i32x16 scaled = __builtin_bit_cast(i32x16, y) + (__builtin_bit_cast(i32x16, shifted) << 23);
+  return v_select(under, v_set(0.0f), __builtin_bit_cast(f32x16, scaled));
 }
 
 K_INLINE float s_exp(float x) { return v_exp(v_set(x))[0]; }

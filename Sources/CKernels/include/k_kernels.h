@@ -65,10 +65,12 @@ typedef struct {
   void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
 
   /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations.
-  void (*matmul_int8)(const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
+  void (*matmul_int8)(
+      const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
 
   /// The same from `f32` activations and dequantised weights, for every format.
-  void (*matmul_float)(const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
+  void (*matmul_float)(
+      const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
 
   /// Attends the item's tokens, for the query heads of one kv head, in one pass with an online softmax.
   /// Source: Dao et al., FlashAttention (2022); Kwon et al., PagedAttention (2023).

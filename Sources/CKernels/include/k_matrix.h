@@ -22,8 +22,8 @@ typedef enum {
 
 /// A weight matrix, repacked so that 16 rows lie side by side: `[tile][block of 32 columns][4 columns][row][column]`.
 ///
-/// Low bits and high bits of the codes and the scales lie in planes of their own, each contiguous per tile. Rows that fill
-/// up the last tile are zero. The memory is the owner's.
+/// Low bits and high bits of the codes and the scales lie in planes of their own, each contiguous per tile. Rows that
+/// fill up the last tile are zero. The memory is the owner's.
 typedef struct {
   k_format format;
   uint32_t rows;
@@ -40,7 +40,7 @@ typedef struct {
 
 /// Describes the packed form of a `rows` × `columns` matrix of `type`.
 ///
-/// Returns 0 when it cannot be packed: an unknown type, or columns that are not a multiple of 32 and of the type's block.
+/// Returns 0 when it cannot be packed: an unknown type, or columns that are no multiple of 32 and of the type's block.
 int k_matrix_plan(k_type type, uint32_t rows, uint32_t columns, k_matrix *matrix);
 
 /// Bytes that the planes take together.

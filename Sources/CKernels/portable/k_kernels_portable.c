@@ -36,9 +36,9 @@ K_INLINE void portable_tile(
         i8x16 first, second;
         memcpy(&first, sub, 16);
         memcpy(&second, sub + 16, 16);
-        i32x16 dot = (dot_groups(format, block, block_high, q, 0, 4) + scale->low) * __builtin_convertvector(first, i32x16)
-                     + (dot_groups(format, block, block_high, q, 4, 8) + scale->high)
-                           * __builtin_convertvector(second, i32x16);
+        i32x16 low = dot_groups(format, block, block_high, q, 0, 4) + scale->low;
+        i32x16 top = dot_groups(format, block, block_high, q, 4, 8) + scale->high;
+        i32x16 dot = low * __builtin_convertvector(first, i32x16) + top * __builtin_convertvector(second, i32x16);
         sums = v_fma(v_from_i32(dot), d * scale->d, sums);
       } else {
         block_scales(format, scales, b, &d, &m);

@@ -81,7 +81,8 @@ static void put_code(k_format format, uint8_t *codes, uint8_t *high, size_t row,
   }
 }
 
-static void put_scales(k_format format, k_type type, const uint8_t *row_bytes, size_t block, size_t row, uint8_t *scales) {
+static void put_scales(
+    k_format format, k_type type, const uint8_t *row_bytes, size_t block, size_t row, uint8_t *scales) {
   const uint8_t *super = row_bytes + block / 8 * k_type_block_bytes(type);
   const uint8_t *simple = row_bytes + block * k_type_block_bytes(type);
   size_t j = block % 8;

@@ -4,8 +4,9 @@ const k_kernels *k_kernels_for(k_path path) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (path == K_PATH_AVX512) {
-    int runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
-               && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    int runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+               && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
+               && __builtin_cpu_supports("avx512vnni");
     return runs ? &k_kernels_avx512 : NULL;
   }
   if (path == K_PATH_AVX2) {

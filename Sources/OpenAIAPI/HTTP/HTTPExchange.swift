@@ -99,7 +99,13 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
     let payload = ResponseBody(byteBuffer: ByteBuffer(bytes: body))
     writingSince.withLock { $0 = .now }
     defer { writingSince.withLock { $0 = nil } }
-    try await writer.write(response: response, body: payload)
+    do {
+      try await writer.write(response: response, body: payload)
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      throw HTTPListener.Abandonment.clientGone
+    }
     isFinished = true
   }
 
@@ -117,7 +123,13 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
     guard let writer = writer.take() else { throw Self.begunTwice }
     let response = HTTPResponse(status: .init(code: status), headerFields: head(headers, type: type))
     self.status = status
-    body = try await writer.writeHead(response)
+    do {
+      body = try await writer.writeHead(response)
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      throw HTTPListener.Abandonment.clientGone
+    }
   }
 
   /// Waits while the client is behind.
@@ -146,10 +158,17 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
     return fields
   }
 
+  /// A write that fails does so because the client is gone.
   private func timed(_ write: () async throws -> Void) async throws {
     writingSince.withLock { $0 = .now }
     defer { writingSince.withLock { $0 = nil } }
-    try await write()
+    do {
+      try await write()
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      throw HTTPListener.Abandonment.clientGone
+    }
   }
 }
 

@@ -85,6 +85,8 @@ struct HTTPListener: Sendable {
   ) async throws {
     do {
       try await handle(exchange)
+    } catch let abandonment as Abandonment {
+      throw abandonment
     } catch {
       try Task.checkCancellation()
       let apiError = APIError(error)

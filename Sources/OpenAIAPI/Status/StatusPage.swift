@@ -21,7 +21,7 @@ struct StatusPage {
     for worker in report.workers.sorted(by: { ($0.role.rawValue, $0.id) < ($1.role.rawValue, $1.id) }) {
       rows += Self.row(worker)
     }
-    if rows.isEmpty { rows = "<tr><td colspan=9>no workers</td></tr>" }
+    if rows.isEmpty { rows = "<tr><td colspan=8>no workers</td></tr>" }
     return """
       <!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5><title>baton</title>
       <style>
@@ -39,7 +39,7 @@ struct StatusPage {
       <dt>tokens per second</dt><dd>\(Self.round(tokensPerSecond)) over the last minute</dd>
       <dt>up for</dt><dd>\(uptime) s</dd></dl>
       <h2>workers</h2>
-      <table><tr><th>worker<th>role<th>state<th>address<th>model<th class=n>running<th class=n>waiting<th class=n>routed
+      <table><tr><th>worker<th>role<th>state<th>address<th>model<th class=n>running<th class=n>waiting
       <th>blocks in use</tr>\(rows)</table>
       <p><a href=/metrics>metrics</a> · <a href=/v1/models>models</a></p></html>
 
@@ -53,7 +53,7 @@ struct StatusPage {
       "<span class=\(isLive ? "ok" : "bad")>\(escape(worker.state))</span>", escape(worker.address),
       escape(worker.model),
     ]
-    let numbers = [worker.runningSequences, worker.waitingSequences, worker.inFlight]
+    let numbers = [worker.runningSequences, worker.waitingSequences]
     let total = max(1, worker.totalBlocks)
     return "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + numbers.map { "<td class=n>\($0)</td>" }.joined()
       + "<td><meter max=\(total) value=\(worker.usedBlocks)></meter> \(worker.usedBlocks)/\(worker.totalBlocks)</td></tr>\n"

@@ -13,12 +13,10 @@ public struct StatusReport: Sendable {
     public var waitingSequences: Int
     public var usedBlocks: Int
     public var totalBlocks: Int
-    /// The router's own requests on this worker.
-    public var inFlight: Int
 
     public init(
       id: WorkerID, role: WorkerRole, address: String, model: String, state: String, runningSequences: Int = 0,
-      waitingSequences: Int = 0, usedBlocks: Int = 0, totalBlocks: Int = 0, inFlight: Int = 0
+      waitingSequences: Int = 0, usedBlocks: Int = 0, totalBlocks: Int = 0
     ) {
       self.id = id
       self.role = role
@@ -29,7 +27,6 @@ public struct StatusReport: Sendable {
       self.waitingSequences = waitingSequences
       self.usedBlocks = usedBlocks
       self.totalBlocks = totalBlocks
-      self.inFlight = inFlight
     }
   }
 

@@ -39,7 +39,7 @@ def chosen(metadata, key):
 
 # The service ---------------------------------------------------------------------------------------------------------
 
-counts = {"started": 0, "cancelled": 0}
+counts = {"cancelled": 0}
 
 
 async def unary(request, context):
@@ -77,9 +77,8 @@ async def both(requests, context):
 
 
 async def hang(requests, context):
-    await context.send_initial_metadata(())
-    counts["started"] += 1
     try:
+        await context.send_initial_metadata(())
         await asyncio.sleep(3600)
     except asyncio.CancelledError:
         counts["cancelled"] += 1
@@ -219,7 +218,7 @@ async def check_failure_after_messages(client):
 
 async def check_deadline_is_carried(client):
     (left,) = struct.unpack("<I", await client.deadline(b"", timeout=60))
-    assert 30_000 < left <= 60_000, left
+    assert 30_000 < left < 70_000, left  # Rounded up on the wire.
     assert struct.unpack("<I", await client.deadline(b"")) == (0xFFFFFFFF,)
 
 

@@ -9,8 +9,7 @@ import ServingTypes
 /// `Down` sends `words[0]` messages of `words[1]` bytes and then, where `words[2]` is not 0, fails with that code.
 /// `Up` answers the number of messages and of bytes. `Both` echoes each message.
 /// `Hang` answers its head, and then nothing until it is cancelled. `Cancelled` answers how many `Hang`s were.
-/// `Resume` gives up a first read, says so, and then echoes what it reads. `Early` reads one message, answers three and is
-/// done. `Deadline` answers the milliseconds that it was given. `Peer` answers what the server knows of its client.
+/// `Early` reads one message, answers three and is done. `Deadline` answers the milliseconds that it was given. `Peer` answers what the server knows of its client.
 final class ConformanceService: RegistrableRPCService {
   static let service = ServiceDescriptor(fullyQualifiedService: "baton.test.Conformance")
   static func method(_ name: String, _ type: MethodDescriptor.RPCType) -> MethodDescriptor {
@@ -23,7 +22,6 @@ final class ConformanceService: RegistrableRPCService {
   static let hang = method("Hang", .bidirectionalStreaming)
   static let cancelled = method("Cancelled", .unary)
   static let deadline = method("Deadline", .unary)
-  static let resume = method("Resume", .bidirectionalStreaming)
   static let early = method("Early", .bidirectionalStreaming)
   static let peer = method("Peer", .unary)
 
@@ -96,25 +94,6 @@ final class ConformanceService: RegistrableRPCService {
       let left = context.deadline.map { ContinuousClock.now.duration(to: $0) / .milliseconds(1) }
       return StreamingServerResponse(
         single: ServerResponse(message: .init(words: [left.map { UInt32(max(0, $0)) } ?? .max])))
-    }
-    router.registerHandler(forMethod: Self.resume, deserializer: deserializer, serializer: serializer) { request, _ in
-      StreamingServerResponse { writer in
-        let gaveUp = await withTaskGroup(of: Bool.self) { group in
-          group.addTask {
-            do {
-              for try await _ in request.messages { return false }
-              return false
-            } catch {
-              return (error as? RPCError)?.code == .cancelled
-            }
-          }
-          group.cancelAll()
-          return await group.next() ?? false
-        }
-        try await writer.write([gaveUp ? 1 : 0])
-        for try await message in request.messages { try await writer.write(message) }
-        return [:]
-      }
     }
     router.registerHandler(forMethod: Self.early, deserializer: deserializer, serializer: serializer) { request, _ in
       StreamingServerResponse { writer in

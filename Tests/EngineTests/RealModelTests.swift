@@ -1,0 +1,84 @@
+import Engine
+import ModelRuntime
+import ServingTestKit
+import ServingTypes
+import Testing
+
+/// Invariant 1 with real weights and real attention.
+@Suite(.serialized, .enabled(if: ModelFile.path(ModelFile.smolLM2) != nil, "the model is not here"))
+struct RealModelTests {
+  private static let prompts: [[TokenID]] = [
+    [504, 3575, 282, 4649, 314],
+    // A text that repeats itself, for the drafts.
+    (0..<40).map { [504, 3575, 282, 4649, 314, 7042, 30, 198][$0 % 8] },
+    (0..<150).map { TokenID(300 + $0 * 7 % 3000) },
+    (0..<150).map { TokenID(300 + $0 * 7 % 3000) } + [253, 2155],
+  ]
+
+  private func executor(_ weights: ModelWeights, blocks: Int) throws -> CPUModelExecutor {
+    try CPUModelExecutor(weights: weights, configuration: .init(blockCount: blocks, threads: 2))
+  }
+
+  private func engine(_ weights: ModelWeights, blocks: Int, _ configuration: EngineConfiguration) throws -> EngineCore {
+    let engine = try EngineCore(
+      executor: CPUModelExecutor(weights: weights, configuration: .init(blockCount: blocks, threads: 2)),
+      configuration: configuration)
+    engine.start()
+    return engine
+  }
+
+  /// One token at a time, over a pool of its own.
+  private func reference(_ weights: ModelWeights, _ request: EngineRequest, count: Int) throws -> [TokenID] {
+    let executor = try executor(weights, blocks: 32)
+    var sampler = Sampler(
+      vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+    var counts = TokenCounts(prompt: request.prompt, parameters: request.sampling)
+    var (tokens, computed) = (request.prompt, 0)
+    for _ in 0..<count {
+      var batch = ForwardBatch()
+      batch.append(
+        tokens: tokens[computed...], startPosition: computed, blocks: (0..<32).map { BlockID($0) }, logitCount: 1)
+      computed = tokens.count
+      let token = try sampler.sample(
+        logits: executor.forward(batch), parameters: request.sampling, sampleIndex: 0, position: tokens.count,
+        context: counts)
+      counts.append(token.id)
+      tokens.append(token.id)
+    }
+    return Array(tokens[request.prompt.count...])
+  }
+
+  @Test func sameTokensHoweverTheyAreComputed() async throws {
+    let path = try #require(ModelFile.path(ModelFile.smolLM2))
+    let weights = try ModelWeights(path: path, threads: 2)
+    let requests = Self.prompts.enumerated().map { index, prompt in
+      EngineRequest(
+        prompt: prompt,
+        sampling: SamplingParameters(
+          temperature: index == 2 ? 0.8 : 0, topP: 0.95, seed: 3, maxTokens: 24, ignoreEOS: true))
+    }
+    let expected = try requests.map { try reference(weights, $0, count: 24) }
+    // Small chunks, drafts, a cache, and too few blocks for all at once.
+    let busy = EngineConfiguration(
+      maxNumBatchedTokens: 96, prefillChunkSize: 40, handoffChunkSize: 32, targetStepTime: .zero,
+      adaptsDraftLength: false, checkIntegrityOnIdle: true)
+    let crowded = try engine(weights, blocks: 16, busy)
+    for _ in 0..<2 {
+      let handles = try requests.map { try crowded.generate($0) }
+      for (index, handle) in handles.enumerated() {
+        #expect(try await collect(handle).tokens[0] == expected[index], "request \(index)")
+      }
+    }
+    #expect(crowded.statistics.acceptedTokens > 0)
+    let handoff = Handoff(
+      prefill: try engine(weights, blocks: 64, busy), decode: try engine(weights, blocks: 64, busy), cutAfter: 2)
+    for (index, request) in requests.enumerated() {
+      #expect(try await handoff.run(request).tokens[0] == expected[index], "request \(index) across engines")
+    }
+    for engine in [crowded, handoff.prefill, handoff.decode] {
+      await engine.drain()
+      try await expectClean(engine)
+      await engine.stop()
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Directory
+import Observability
+import RPC
+import Routing
+import ServingTypes
+import Testing
+
+/// A router and its workers, all over real sockets.
+struct RouterHarness {
+  let router: RequestRouter
+  let directory: GatedDirectory
+  let metrics: MetricsRegistry
+
+  /// An answer, put together again.
+  struct Answer {
+    var tokens: [[TokenID]]
+    var texts: [String]
+    var finishes: [FinishReason?]
+    var usage: GenerationUsage?
+    var route: GenerationRoute?
+    var updates = 0
+  }
+
+  static func with(
+    _ workers: [ScriptedWorker], static isStatic: Bool = false,
+    configuration: RoutingConfiguration = .testing(),
+    body: (RouterHarness) async throws -> Void
+  ) async throws {
+    let directory = GatedDirectory()
+    if !isStatic {
+      for worker in workers { _ = try await directory.renewLease(worker.record, lifetime: .seconds(3600)) }
+    }
+    let metrics = MetricsRegistry()
+    let channels = try ChannelPool()
+    let model = ServedModel(name: "bytes", tokenizer: ByteTokenizer(), chatTemplate: nil, contextLength: 4096)
+    let router = RequestRouter(
+      models: [model], directory: isStatic ? nil : directory,
+      staticWorkers: isStatic ? try workers.map { try ServerAddress($0.address) } : [], channels: channels,
+      configuration: configuration, metrics: metrics)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for worker in workers { group.addTask { await worker.run() } }
+      group.addTask { await router.run() }
+      await eventually("no workers") {
+        workers.isEmpty ? router.registry.isReady : router.workers.count == workers.count
+      }
+      let result: Result<Void, any Error>
+      do {
+        try await body(RouterHarness(router: router, directory: directory, metrics: metrics))
+        result = .success(())
+      } catch { result = .failure(error) }
+      await eventually("requests are still under way") { router.inFlight == 0 }
+      group.cancelAll()
+      try result.get()
+    }
+    channels.close()
+  }
+
+  func request(
+    _ text: String = "Once upon a time there was a router that sent each request where its prefix lay.", n: Int = 1,
+    maxTokens: Int = 12, seed: UInt64 = 7
+  ) -> GenerationRequest {
+    GenerationRequest(
+      prompt: .text(text), sampling: SamplingParameters(seed: seed, maxTokens: maxTokens, n: n))
+  }
+
+  /// Runs a request to its end.
+  func answer(_ request: GenerationRequest) async throws -> Answer {
+    let generation = try await router.generate(request)
+    let n = request.sampling.n
+    var answer = Answer(
+      tokens: Array(repeating: [], count: n), texts: Array(repeating: "", count: n),
+      finishes: Array(repeating: nil, count: n))
+    for try await update in generation.updates {
+      answer.updates += 1
+      for output in update.outputs {
+        #expect(answer.finishes[output.sample] == nil, "nothing comes after a sample's end")
+        answer.tokens[output.sample] += output.tokens.map(\.id)
+        answer.texts[output.sample] += output.text
+        answer.finishes[output.sample] = output.finish
+      }
+      if let usage = update.usage { answer.usage = usage }
+      if let route = update.route { answer.route = route }
+    }
+    return answer
+  }
+
+  /// Whether the answer is what an undisturbed worker would have given.
+  func check(_ answer: Answer, _ request: GenerationRequest, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    guard case .text(let text) = request.prompt else { return }
+    let prompt = ByteTokenizer().encode(text, parseSpecial: true, addSpecial: true)
+    for sample in 0..<request.sampling.n {
+      let expected = ScriptedWorker.answer(
+        prompt: prompt, sample: sample, seed: try #require(request.sampling.seed),
+        count: max(1, try #require(request.sampling.maxTokens) - sample))
+      #expect(answer.tokens[sample] == expected, sourceLocation: sourceLocation)
+      #expect(answer.texts[sample] == ScriptedWorker.text(expected), sourceLocation: sourceLocation)
+      #expect(answer.finishes[sample] == .length, sourceLocation: sourceLocation)
+    }
+    #expect(answer.usage?.promptTokens == prompt.count, sourceLocation: sourceLocation)
+    #expect(
+      answer.usage?.completionTokens == answer.tokens.reduce(0) { $0 + $1.count }, sourceLocation: sourceLocation)
+  }
+}
+
+extension RoutingConfiguration {
+  /// Short pauses and long waits, with what the test changes.
+  static func testing(_ change: (inout RoutingConfiguration) -> Void = { _ in }) -> RoutingConfiguration {
+    var configuration = RoutingConfiguration()
+    configuration.refreshInterval = .milliseconds(20)
+    configuration.reopenDelay = .milliseconds(1)
+    configuration.migrationWait = .seconds(60)
+    change(&configuration)
+    return configuration
+  }
+}

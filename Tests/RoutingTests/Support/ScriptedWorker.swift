@@ -1,0 +1,199 @@
+import Directory
+import GRPCCore
+import GRPCTransport
+import RPC
+import ServingProtos
+import ServingTypes
+
+/// A decode worker on a real socket, whose tokens are a function of the whole sequence so far and whose failures are
+/// written by the test.
+final class ScriptedWorker: Sendable {
+  /// What happens to one call.
+  enum Act: Sendable, Hashable {
+    case serve
+    case refuse
+    /// Fails after so many messages.
+    case fail(after: Int, ServingError.Code)
+    /// The whole server dies after so many messages.
+    case die(after: Int)
+    /// Ends well after so many messages, though there is more to say.
+    case leave(after: Int)
+    /// Says nothing until it is cancelled, after so many messages.
+    case hang(after: Int)
+    /// Says everything but the last word.
+    case omitSummary
+  }
+
+  struct State {
+    var script: [Act]
+    var requests: [Baton_V1_DecodeRequest] = []
+    var cancelled = 0
+    var active = 0
+    var sent = 0
+    var incarnation: UInt64 = 1
+    var isDead = false
+  }
+
+  let id: WorkerID
+  let role: WorkerRole
+  let layoutDigest: String
+  let contextLength: Int
+  let state: Lock<State>
+  let transport: LibGRPCServerTransport
+  private let death = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+
+  /// - Parameter script: one act per call; after the last the worker serves.
+  init(
+    _ name: String, role: WorkerRole = .decode, layoutDigest: String = "layout", contextLength: Int = 4096,
+    script: [Act] = []
+  ) throws {
+    id = WorkerID(name)
+    self.role = role
+    self.layoutDigest = layoutDigest
+    self.contextLength = contextLength
+    state = Lock(State(script: script))
+    transport = try LibGRPCServerTransport(address: "127.0.0.1:0")
+  }
+
+  var address: String { "127.0.0.1:\(transport.port)" }
+  var requests: [Baton_V1_DecodeRequest] { state.withLock { $0.requests } }
+  var record: WorkerRecord {
+    WorkerRecord(
+      reference: WorkerReference(
+        id: id, address: address, incarnation: Incarnation(state.withLock { $0.incarnation })),
+      role: role, model: "bytes", layoutDigest: layoutDigest, blockSize: 16, blockCount: 1000,
+      maximumModelLength: contextLength)
+  }
+
+  /// Serves until the worker dies or the task is cancelled.
+  func run() async {
+    let server = GRPCServer(transport: transport, services: [DecodeFace(worker: self), WorkerFace(worker: self)])
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { try? await server.serve() }
+      group.addTask { for await _ in self.death.stream { return } }
+      await group.next()
+      group.cancelAll()
+    }
+  }
+
+  func die() {
+    state.withLock { $0.isDead = true }
+    death.continuation.yield()
+  }
+
+  /// What any worker of this layout answers.
+  static func token(_ context: [UInt32], sample: Int, seed: UInt64) -> UInt32 {
+    var hash: UInt64 = seed &+ UInt64(sample) &* 0x9e37_79b9_7f4a_7c15
+    for token in context { hash = (hash ^ UInt64(token)) &* 0x0000_0100_0000_01b3 ^ (hash >> 29) }
+    return UInt32(hash % 256)
+  }
+
+  /// The answer that a client must see, whatever happens on the way.
+  static func answer(prompt: [TokenID], sample: Int, seed: UInt64, count: Int) -> [TokenID] {
+    var context = wireTokens(prompt)
+    for _ in 0..<count { context.append(token(context, sample: sample, seed: seed)) }
+    return context.dropFirst(prompt.count).map { TokenID($0) }
+  }
+
+  static func text(_ tokens: [TokenID]) -> String { tokens.map { "\($0) " }.joined() }
+
+  fileprivate func decode(
+    _ request: Baton_V1_DecodeRequest, _ response: RPCWriter<Baton_V1_DecodeResponse>
+  ) async throws {
+    let (act, incarnation) = state.withLock { state in
+      state.requests.append(request)
+      state.active += 1
+      return (state.script.isEmpty ? .serve : state.script.removeFirst(), state.incarnation)
+    }
+    defer { state.withLock { $0.active -= 1 } }
+    if request.expectedIncarnation != 0, request.expectedIncarnation != incarnation {
+      throw ServingError(.failedPrecondition, "another incarnation")
+    }
+    if act == .refuse { throw ServingError(.resourceExhausted, "full", retryAfter: .milliseconds(1234)) }
+    let parameters = try SamplingParameters(request.sampling)
+    let count = parameters.maxTokens ?? 16
+    var contexts = (0..<parameters.n).map { sample in
+      request.promptTokens + (sample < request.generated.count ? request.generated[sample].tokens : [])
+    }
+    // Sample s is s tokens shorter than asked for, so that they end at different times.
+    func limit(_ sample: Int) -> Int { request.promptTokens.count + max(1, count - sample) }
+    var messages = 0
+    for _ in 0..<count {
+      for sample in contexts.indices where contexts[sample].count < limit(sample) {
+        try await perform(act, afterMessages: messages)
+        if case .leave(messages) = act { return }
+        let token = Self.token(contexts[sample], sample: sample, seed: parameters.seed ?? 0)
+        contexts[sample].append(token)
+        var output = Baton_V1_Output()
+        output.sample = UInt32(sample)
+        output.tokens = [Baton_V1_Token(GeneratedToken(id: TokenID(token)))]
+        output.text = Self.text([TokenID(token)])
+        if contexts[sample].count == limit(sample) { output.finishReason = .length }
+        var message = Baton_V1_DecodeResponse()
+        message.outputs = [output]
+        try await response.write(message)
+        state.withLock { $0.sent += 1 }
+        messages += 1
+      }
+    }
+    try await perform(act, afterMessages: messages)
+    if act == .omitSummary { throw ServingError(.unavailable, "gone before the summary") }
+    var last = Baton_V1_DecodeResponse()
+    last.usage.promptTokens = UInt32(request.promptTokens.count)
+    last.usage.cachedTokens = 3
+    last.route.decode = Baton_V1_WorkerReference(record.reference)
+    last.timeline.decodeSeconds = 0.5
+    try await response.write(last)
+  }
+
+  private func perform(_ act: Act, afterMessages messages: Int) async throws {
+    switch act {
+    case .fail(messages, let code): throw ServingError(code, "as scripted")
+    case .die(messages):
+      die()
+      // Nothing more is said; the death of the server ends the wait.
+      try await Task.sleep(for: .seconds(600))
+    case .hang(messages):
+      do { try await Task.sleep(for: .seconds(600)) } catch {
+        state.withLock { $0.cancelled += 1 }
+        throw error
+      }
+    default: break
+    }
+  }
+
+  private struct DecodeFace: Baton_V1_Decode.SimpleServiceProtocol {
+    let worker: ScriptedWorker
+
+    func decode(
+      request: Baton_V1_DecodeRequest, response: RPCWriter<Baton_V1_DecodeResponse>, context: ServerContext
+    ) async throws {
+      try await worker.decode(request, response)
+    }
+  }
+
+  private struct WorkerFace: Baton_V1_Worker.SimpleServiceProtocol {
+    let worker: ScriptedWorker
+
+    func describe(
+      request: Baton_V1_DescribeRequest, context: ServerContext
+    ) async throws -> Baton_V1_WorkerDescription {
+      let record = worker.record
+      var description = Baton_V1_WorkerDescription()
+      description.reference = Baton_V1_WorkerReference(record.reference)
+      description.role = record.role.rawValue
+      description.model = record.model
+      description.layoutDigest = record.layoutDigest
+      description.blockSize = UInt32(record.blockSize)
+      description.numBlocks = UInt32(record.blockCount)
+      description.maxModelLen = UInt32(record.maximumModelLength)
+      return description
+    }
+
+    func statistics(
+      request: Baton_V1_StatisticsRequest, context: ServerContext
+    ) async throws -> Baton_V1_WorkerStatistics {
+      Baton_V1_WorkerStatistics()
+    }
+  }
+}
