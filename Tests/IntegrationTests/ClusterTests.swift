@@ -202,7 +202,7 @@ struct ClusterTests {
           Issue.record("\(each.name): answered \(answer.tokens)")
         } catch let error as RPCError {
           #expect(error.code == each.code, "\(each.name): \(error)")
-          #expect(error.message.contains(each.words), "\(each.name): \(error.message)")
+          #expect(each.words.isEmpty || error.message.contains(each.words), "\(each.name): \(error.message)")
         }
       }
       for (body, status, words) in [
@@ -214,7 +214,7 @@ struct ClusterTests {
       ] {
         let answer = try await cluster.router.post("/v1/completions", body)
         #expect(answer.status == status, "\(answer.body)")
-        #expect(answer.body.contains(words), "\(answer.body)")
+        #expect(words.isEmpty || answer.body.contains(words), "\(answer.body)")
       }
       let right = try await cluster.router.generate(Prompts.greedy("Hello there", maxTokens: 4))
       #expect(right.tokens.count == 4)
@@ -276,7 +276,8 @@ struct ClusterTests {
       #expect(try await cluster.router.process.waitForExit() == 0)
     }
     try await withCluster(try await Cluster.embedded()) { cluster in
-      let endless = Prompts.greedy(Prompts.words(40, seed: 5), maxTokens: 4000)
+      // Far more than the default drain timeout allows to finish.
+      let endless = Prompts.greedy(Prompts.words(40, seed: 5), maxTokens: 8000)
       do {
         _ = try await cluster.router.generate(endless) { tokens in
           if tokens >= 2 { cluster.router.process.signal(SIGTERM) }
@@ -298,7 +299,9 @@ struct ClusterTests {
         #expect(try await worker.get("/livez").status == 200)
         #expect(try await worker.get("/readyz").status == 200)
       }
-      #expect(try await cluster.router.metrics().keys.contains { $0.hasPrefix("baton_time_to_first_token_seconds") })
+      let latencies = try await cluster.decode[0].metrics()
+      #expect((latencies["baton_time_to_first_token_seconds_count"] ?? 0) == 1)
+      #expect((latencies["baton_inter_token_latency_seconds_count"] ?? 0) == 7)
       #expect(try await cluster.router.get("/").status == 200)
     }
   }

@@ -48,7 +48,8 @@ struct EmbeddedProcess {
       let assembly = try RouterAssembly(
         settings: settings, model: parts.served, directory: parts.directory, registry: parts.registry, logger: logger)
       try await ProcessLifecycle.run(
-        [parts.worker] + assembly.services(logger: logger), drainTimeout: settings.server.drainTimeout, logger: logger)
+        [parts.worker] + assembly.services(waitsForWorker: true, logger: logger),
+        drainTimeout: settings.server.drainTimeout, logger: logger)
     }
   }
 

@@ -42,14 +42,20 @@ struct RouterAssembly {
   }
 
   /// In the order of starting; they stop in the opposite one, the router last.
-  func services(logger: Logger) -> [any Service] {
+  ///
+  /// - Parameter waitsForWorker: whether the process calls itself ready only once a decode worker is live.
+  func services(waitsForWorker: Bool = false, logger: Logger) -> [any Service] {
     var services: [any Service] = [
       RouterService(router: router, drainTimeout: settings.server.drainTimeout), inference,
     ]
     if let http { services.append(http) }
     let grpc = inference.boundAddress
     services.append(
-      ReadyAnnouncement(logger: logger) { [http, settings] in
+      ReadyAnnouncement(logger: logger) { [http, settings, router] in
+        while waitsForWorker && router.registry.liveDecodeWorkers == 0 {
+          try await Task.sleep(for: .milliseconds(5))
+          await router.registry.refresh()
+        }
         guard let http else { return ["grpc": "\(grpc)"] }
         return ["grpc": "\(grpc)", "http": "\(settings.server.httpAddress(port: try await http.boundPort.wait()))"]
       })
