@@ -10,7 +10,7 @@ export BATON_CACHE BATON_MODELS
 
 BATON := .build/release/baton
 # No test imports with @testable, so the tests share every object file with the plain release build.
-TEST_FLAGS := -c release --disable-testable-imports --disable-xctest
+TEST_FLAGS := -c release --disable-testable-imports --disable-xctest --no-parallel
 SANITIZED_SUITES ?= KVCacheTests|SchedulingTests|EngineTests|TokenizationTests|GGUF|ServingTypesTests|ObservabilityTests|SpeculativeDecodingTests
 
 help: ## Show this list
