@@ -116,7 +116,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
         let progress = count(attempt, since: start, isComplete: false, &run)
         if let failure = progress.engineFailure { throw failure }
         try Task.checkCancellation()
-        logger.info(
+        logger.warning(
           "hand-off failed",
           metadata: [
             "request_id": "\(call.request.id)", "worker": "\(candidate.id)", "blocks": "\(progress.blocks)",

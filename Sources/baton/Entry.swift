@@ -8,6 +8,8 @@ enum Entry {
   static func main() async {
     // A closed pipe or socket is an error of that write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    // libgrpc's own lines on standard error are no JSON and say less than the errors that it returns.
+    setenv("GRPC_VERBOSITY", "NONE", 0)
     do {
       var command = try Baton.parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {

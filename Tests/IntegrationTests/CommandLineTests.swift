@@ -82,6 +82,11 @@ struct CommandLineTests {
     (["decode", "--model", "a"], "- 1\n- 2\n", "must be one mapping"),
     (["decode", "--model", "a"], "a: [\n", "is not YAML"),
     (["decode", "--model", "a", "--listen", "0.0.0.0:7000"], "", "advertise is missing"),
+    (["decode", "--model", "a", "--listen", "127.0.0.1:99999"], "", "--listen is '127.0.0.1:99999'"),
+    (["router", "--model", "a", "--listen", "somewhere"], "", "--listen is 'somewhere'; it must be host:port"),
+    (["router", "--model", "a", "--http-listen", "unix:/a"], "", "--http-listen is 'unix:/a'"),
+    (["decode", "--model", "a", "--advertise", "pod"], "", "--advertise is 'pod'"),
+    (["generate", "--model", "a", "--prompt", "b", "--max-tokens", "-1"], "", "max_tokens is -1"),
     (["decode", "--modle", "a"], "", "--modle"),
     (["serve", "--model", "a", "--redis", "redis://127.0.0.1"], "", "redis and workers are for"),
     (["generate", "--model", "a"], "", "give one of --prompt"),
@@ -105,6 +110,16 @@ struct CommandLineTests {
     let outcome = try await run(["decode", "--model", "a"], environment: ["BATON_NUM_BLOKS": "9"])
     #expect(outcome.code == 64)
     #expect(outcome.errors.contains("unknown variable BATON_NUM_BLOKS; did you mean BATON_NUM_BLOCKS?"))
+  }
+
+  @Test func variablesOfServicesNamedBatonAreLeftAlone() async throws {
+    var links = [
+      "BATON_REDIS_SERVICE_HOST": "10.0.0.1", "BATON_REDIS_SERVICE_PORT": "6379",
+      "BATON_ROUTER_SERVICE_PORT_HTTP": "8080", "BATON_REDIS_PORT": "tcp://10.0.0.1:6379",
+    ]
+    for suffix in ["", "_PROTO", "_PORT", "_ADDR"] { links["BATON_REDIS_PORT_6379_TCP" + suffix] = "10.0.0.1" }
+    let outcome = try await run(["decode", "--model", "a", "--print-config"], environment: links)
+    #expect(outcome.code == 0, "\(outcome.errors)")
   }
 
   @Test func everyMistakeIsReportedAtOnce() async throws {

@@ -32,15 +32,21 @@ public final class DirectoryAnnouncer: Sendable {
     state = Lock(State(book: AnnouncementBook(blockLifetime: configuration.blockLifetime)))
   }
 
-  /// Announces until the task is cancelled, then withdraws the lease.
+  /// Announces until the task is cancelled, then withdraws the lease. That of a draining worker is left to expire
+  /// instead: a router that sees it gone can't tell the end of a worker from the directory's loss of memory, and
+  /// would try the worker as a last resort.
   public func run() async {
     while !Task.isCancelled {
       await poll()
       do { try await Task.sleep(for: configuration.pollInterval) } catch { break }
     }
     let record = await record()
-    // Nothing is lost if that fails: the lease expires.
-    try? await directory.withdrawLease(record.reference)
+    if record.isDraining {
+      await renewLease(now: .now)
+    } else {
+      // Nothing is lost if that fails: the lease expires.
+      try? await directory.withdrawLease(record.reference)
+    }
   }
 
   /// Has the next poll renew the lease, for example because the worker began to drain.

@@ -24,6 +24,9 @@ struct HTTPListener: Sendable {
   /// - Parameter handle: answers one exchange. An error that it throws is sent when no answer was begun.
   func run(handle: @escaping @Sendable (HTTPExchange) async throws -> Void) async throws {
     defer { boundPort.resolve(.failure(ServingError(.unavailable, "the server has ended"))) }
+    // What it says of itself at `info` is in the line `ready` already.
+    var serverLogger = logger
+    serverLogger.logLevel = max(.notice, logger.logLevel)
     let builder = HTTPServerBuilder.http1(
       configuration: .init(
         additionalChannelHandlers: [DisconnectObserver()],
@@ -31,8 +34,9 @@ struct HTTPListener: Sendable {
     let server = try builder.buildServer(
       configuration: ServerConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
-        availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections, logger: logger)),
-      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
+        availableConnectionsDelegate: MaximumAvailableConnections(
+          configuration.maximumConnections, logger: serverLogger)),
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: serverLogger,
       responder: { request, writer, channel in
         try await respond(HTTPExchange(request, writer, on: channel.eventLoop), on: channel, handle)
       },

@@ -107,7 +107,7 @@ struct GenerationRun {
       if refusals > configuration.maximumRefusals { throw overloaded(error) }
     case .lost:
       metrics.lostStream()
-      logger.debug(
+      logger.warning(
         "lost a stream",
         metadata: [
           "request_id": "\(request.id)", "worker": "\(worker.id)", "error": "\(error)",

@@ -1,3 +1,4 @@
+import RPC
 import ServingTypes
 
 extension ParameterReader {
@@ -9,6 +10,29 @@ extension ParameterReader {
 
   mutating func string(_ key: String, flag: String?, secret: Bool = false) -> String? {
     optional(key, flag: flag, secret: secret, expected: "a text that is not empty") { $0.isEmpty ? nil : $0 }
+  }
+
+  /// Where a server listens or is found, checked before anything is loaded: libgrpc itself takes port 99999 for 34463.
+  mutating func address(_ key: String, flag: String?, default value: String) -> String {
+    let found = optionalAddress(key, flag: flag)
+    noteDefault(value)
+    return found ?? value
+  }
+
+  mutating func optionalAddress(_ key: String, flag: String?) -> String? {
+    optional(key, flag: flag, expected: "host:port, with a port from 0 to 65535, or unix:path") { text in
+      (try? ServerAddress(text)).map { _ in text }
+    }
+  }
+
+  /// A host and a port, or `none`.
+  mutating func networkAddress(_ key: String, flag: String?, default value: String) -> String? {
+    let found = optional(key, flag: flag, expected: "host:port, with a port from 0 to 65535, or none") { text in
+      text == "none" || (try? ServerAddress(text))?.port != nil ? text : nil
+    }
+    noteDefault(value)
+    let address = found ?? value
+    return address == "none" ? nil : address
   }
 
   /// A text without which nothing can start.

@@ -15,9 +15,8 @@ struct ServerSettings: Sendable {
   var tlsCA: String?
 
   init(_ options: ServerOptions, listen: String, httpListen: String, _ reader: inout ParameterReader) {
-    self.listen = reader.string("listen", flag: options.listen, default: listen)
-    let http = reader.string("http_listen", flag: options.httpListen, default: httpListen)
-    self.httpListen = http == "none" ? nil : http
+    self.listen = reader.address("listen", flag: options.listen, default: listen)
+    self.httpListen = reader.networkAddress("http_listen", flag: options.httpListen, default: httpListen)
     redis = reader.string("redis", flag: options.redis)
     if let redis {
       do throws(ServingError) {

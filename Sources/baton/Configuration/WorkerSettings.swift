@@ -27,7 +27,7 @@ struct WorkerSettings: Sendable {
       reader.string(
         "worker_id", flag: worker.workerID,
         default: "\(role.rawValue)-\(host)-\(ProcessInfo.processInfo.processIdentifier)"))
-    advertise = reader.string("advertise", flag: worker.advertise)
+    advertise = reader.optionalAddress("advertise", flag: worker.advertise)
     if advertise == nil && Self.isWildcard(self.server.listen) {
       reader.note(problem: "advertise is missing: others can't reach this worker at \(self.server.listen)")
     }

@@ -18,19 +18,22 @@ struct GenerationOptions: ParsableArguments {
   var raw = false
   @Option(help: ArgumentHelp("A system message before the prompt.", valueName: "text"))
   var system: String?
-  @Option(help: ArgumentHelp("New tokens at most.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("New tokens at most.", valueName: "n"))
   var maxTokens = 256
-  @Option(help: ArgumentHelp("New tokens at least.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("New tokens at least.", valueName: "n"))
   var minTokens = 0
-  @Option(help: ArgumentHelp("0 takes the most likely token each time.", valueName: "t"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("0 takes the most likely token each time.", valueName: "t"))
   var temperature: Float = 0
-  @Option(help: ArgumentHelp("Keep the k most likely tokens; 0 keeps all.", valueName: "k"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Keep the k most likely tokens; 0 keeps all.", valueName: "k"))
   var topK = 0
-  @Option(help: ArgumentHelp("Keep the most likely tokens up to this probability.", valueName: "p"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("Keep the most likely tokens up to this probability.", valueName: "p"))
   var topP: Float = 1
-  @Option(help: ArgumentHelp("Drop tokens less likely than this share of the most likely.", valueName: "p"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Drop tokens less likely than this share of the most likely.", valueName: "p"))
   var minP: Float = 0
-  @Option(help: ArgumentHelp("1 is off.", valueName: "x"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("1 is off.", valueName: "x"))
   var repetitionPenalty: Float = 1
   @Option(help: ArgumentHelp("Makes sampling repeatable.", valueName: "n"))
   var seed: UInt64?
@@ -38,7 +41,8 @@ struct GenerationOptions: ParsableArguments {
   var stop: [String] = []
   @Flag(name: .customLong("ignore-eos"), help: "Go on after the model's own end.")
   var ignoreEOS = false
-  @Option(help: ArgumentHelp("Report this many most likely tokens with each token.", valueName: "n"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("Report this many most likely tokens with each token.", valueName: "n"))
   var logprobs: Int?
   @Flag(name: .customLong("no-speculation"), help: "Decode one token at a time; the tokens are the same.")
   var withoutSpeculation = false
