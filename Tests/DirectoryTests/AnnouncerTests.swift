@@ -64,28 +64,6 @@ struct AnnouncerTests {
     #expect(directory.statistics.announcedBlocks == 7 * 30)
   }
 
-  @Test(arguments: [true, false])
-  func theEndOfADrainingWorkerStaysKnown(isDraining: Bool) async throws {
-    let directory = InMemoryDirectory()
-    let cache = Cache()
-    let isEnding = Lock(false)
-    let announcer = DirectoryAnnouncer(
-      directory: directory,
-      record: {
-        var now = record("a")
-        now.isDraining = isDraining && isEnding.withLock { $0 }
-        return now
-      }, changes: { cache.take() })
-    await announcer.poll()
-    #expect(try await directory.workers().map(\.isDraining) == [false])
-    isEnding.withLock { $0 = true }
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await announcer.run() }
-      group.cancelAll()
-    }
-    #expect(try await directory.workers().map(\.isDraining) == (isDraining ? [true] : []))
-  }
-
   @Test func aResyncOpensANewEpoch() async throws {
     let directory = InMemoryDirectory()
     let cache = Cache()

@@ -45,6 +45,28 @@ struct DirectoryContractTests {
     withExtendedLifetime(subject) {}
   }
 
+  @Test(arguments: Kind.allCases, [true, false])
+  func anAnnouncersEndIsSeenAsDrainingOrGone(_ kind: Kind, isDraining: Bool) async throws {
+    let subject = try subject(kind)
+    let isEnding = Lock(false)
+    let announcer = DirectoryAnnouncer(
+      directory: subject.directory, configuration: AnnouncerConfiguration(leaseLifetime: .seconds(600)),
+      record: {
+        var now = record("a")
+        now.isDraining = isDraining && isEnding.withLock { $0 }
+        return now
+      }, changes: { CacheChanges() })
+    await announcer.poll()
+    #expect(try await subject.directory.workers().map(\.isDraining) == [false])
+    isEnding.withLock { $0 = true }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await announcer.run() }
+      group.cancelAll()
+    }
+    #expect(try await subject.directory.workers().map(\.isDraining) == (isDraining ? [true] : []))
+    withExtendedLifetime(subject) {}
+  }
+
   @Test(arguments: Kind.allCases)
   func leasesExpire(_ kind: Kind) async throws {
     let subject = try subject(kind)

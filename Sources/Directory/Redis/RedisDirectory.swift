@@ -129,7 +129,9 @@ public final class RedisDirectory: BlockDirectory {
     for (name, value) in record.fields { arguments += [name, value] }
     return try await noting { [arguments] () async throws(ServingError) in
       let reply = try await self.evaluate(
-        .renewLease, keys: [self.keys.lease(record.id), self.keys.roster], arguments: arguments)
+        .renewLease, keys: [self.keys.lease(record.id), self.keys.roster], arguments: arguments,
+        // A worker that drains says so while its tasks are being cancelled.
+        isCancellable: !record.isDraining)
       guard case .integer(let held) = reply else { throw Self.unexpected(reply) }
       return held == 1
     }
