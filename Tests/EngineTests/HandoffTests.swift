@@ -282,6 +282,7 @@ struct Handoff {
   @Test func prefillsUnderPressureLendEachBlockOnce() async throws {
     var setup = Setup()
     setup.blocks = 30
+    setup.configuration.maxQueueWait = .seconds(600)
     setup.configuration.handoffChunkSize = 32
     let engine = try setup.engine()
     let checked = setup

@@ -161,7 +161,7 @@ import Testing
 
   @Test func stoppingCancelsWhatRuns() async throws {
     var setup = Setup()
-    setup.cost = SimulatedExecutor.Cost(step: .milliseconds(1))
+    setup.cost = SimulatedExecutor.Cost(step: .milliseconds(20))
     let engine = try setup.engine()
     let handles = try (0..<5).map {
       try engine.generate(EngineRequest(prompt: prompt(20, seed: $0), sampling: greedy(2000)))
