@@ -179,6 +179,8 @@ public final class Scheduler {
       preempt(running[index])
       return true
     }
+    // Who waits for a hand-off may hold cached blocks, and may itself wait for those of the one that asks.
+    if running.count == 1, withdrawReceiver() { return true }
     // The first one keeps what it has: others bring their blocks back. Somebody must get on.
     if rank > 0, rank == running.count - 1 { preempt(sequence) }
     return false
