@@ -26,7 +26,14 @@ struct Handoff {
       switch event {
       case .queued: break
       case .started(let blocks, _):
-        slots = try await receiver.bind()
+        do throws(ServingError) {
+          slots = try await receiver.bind()
+        } catch {
+          // Blocks were short: the request computes its prompt itself by now.
+          guard error.code == .aborted else { throw error }
+          lender.cancel()
+          return .cut
+        }
         #expect(slots.count == blocks)
       case .block(let loan):
         if taken == cutAfter {
