@@ -56,17 +56,17 @@ struct Generate: AsyncParsableCommand {
     try finish(transcript)
   }
 
-  private func show(_ text: String) {
-    if !json && !text.isEmpty { FileHandle.standardOutput.write(Data(text.utf8)) }
+  private func show(_ text: String) throws(ServingError) {
+    if !json { try StandardOutput.write(text) }
   }
 
   private func finish(_ transcript: GenerationTranscript) throws {
     if json {
-      print(try transcript.json())
+      try StandardOutput.write(try transcript.json() + "\n")
     } else if !transcript.text.hasSuffix("\n") {
-      print()
+      try StandardOutput.write("\n")
     }
-    if explain { FileHandle.standardError.write(Data(transcript.explanation.utf8)) }
+    if explain { try? FileHandle.standardError.write(contentsOf: Data(transcript.explanation.utf8)) }
     if let output {
       do {
         try Data((try transcript.json() + "\n").utf8).write(to: URL(filePath: output))
