@@ -46,7 +46,7 @@ struct Generate: AsyncParsableCommand {
       let token = authToken ?? ProcessInfo.processInfo.environment["BATON_AUTH_TOKEN"]
       try await RemoteRouter(address: router, authToken: token).generate(request, into: &transcript, show: show)
     } else {
-      let launched = try Launch.settings(common, logLevel: .warning) { reader in
+      let launched = try Launch.settings(common, logLevel: .error) { reader in
         (ModelSettings(model, &reader), EngineSettings(engine, &reader))
       }
       guard let (settings, _) = launched else { return }
