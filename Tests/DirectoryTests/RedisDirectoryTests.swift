@@ -219,7 +219,7 @@ struct RedisDirectoryTests {
         }
       }
       var refused = 0
-      // One or two jobs of 32 commands are being sent, two wait, and all others are refused while the server is frozen.
+      // At most two jobs of 32 commands are being sent, two wait, and all others are refused while the server is frozen.
       while refused < 16, let code = try await group.next() {
         #expect(code == .resourceExhausted)
         refused += 1
@@ -227,7 +227,7 @@ struct RedisDirectoryTests {
       server.thaw()
       var accepted = 0
       for try await code in group where code == nil { accepted += 1 }
-      #expect(accepted >= 3)
+      #expect(accepted >= 2)
     }
   }
 

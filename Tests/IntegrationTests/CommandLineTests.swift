@@ -86,7 +86,6 @@ struct CommandLineTests {
     (["router", "--model", "a", "--listen", "somewhere"], "", "--listen is 'somewhere'; it must be host:port"),
     (["router", "--model", "a", "--http-listen", "unix:/a"], "", "--http-listen is 'unix:/a'"),
     (["decode", "--model", "a", "--advertise", "pod"], "", "--advertise is 'pod'"),
-    (["generate", "--model", "a", "--prompt", "b", "--max-tokens", "-1"], "", "max_tokens is -1"),
     (["decode", "--modle", "a"], "", "--modle"),
     (["serve", "--model", "a", "--redis", "redis://127.0.0.1"], "", "redis and workers are for"),
     (["generate", "--model", "a"], "", "give one of --prompt"),
@@ -110,6 +109,13 @@ struct CommandLineTests {
     let outcome = try await run(["decode", "--model", "a"], environment: ["BATON_NUM_BLOKS": "9"])
     #expect(outcome.code == 64)
     #expect(outcome.errors.contains("unknown variable BATON_NUM_BLOKS; did you mean BATON_NUM_BLOCKS?"))
+  }
+
+  @Test func negativeNumbersAreValuesNotFlags() async throws {
+    for flag in ["--temperature", "--max-tokens", "--logprobs"] {
+      let outcome = try await run(["generate", "--model", "/no/such/file", "--prompt", "a", flag, "-1"])
+      #expect(outcome.code == 66, "\(outcome.errors)")
+    }
   }
 
   @Test func variablesOfServicesNamedBatonAreLeftAlone() async throws {

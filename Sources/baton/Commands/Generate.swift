@@ -46,7 +46,7 @@ struct Generate: AsyncParsableCommand {
       let token = authToken ?? ProcessInfo.processInfo.environment["BATON_AUTH_TOKEN"]
       try await RemoteRouter(address: router, authToken: token).generate(request, into: &transcript, show: show)
     } else {
-      let launched = try Launch.settings(common, logLevel: .warning) { reader in
+      let launched = try Launch.settings(common, logLevel: .error) { reader in
         (ModelSettings(model, &reader), EngineSettings(engine, &reader))
       }
       guard let (settings, _) = launched else { return }
@@ -56,17 +56,17 @@ struct Generate: AsyncParsableCommand {
     try finish(transcript)
   }
 
-  private func show(_ text: String) {
-    if !json && !text.isEmpty { FileHandle.standardOutput.write(Data(text.utf8)) }
+  private func show(_ text: String) throws(ServingError) {
+    if !json { try StandardOutput.write(text) }
   }
 
   private func finish(_ transcript: GenerationTranscript) throws {
     if json {
-      print(try transcript.json())
+      try StandardOutput.write(try transcript.json() + "\n")
     } else if !transcript.text.hasSuffix("\n") {
-      print()
+      try StandardOutput.write("\n")
     }
-    if explain { FileHandle.standardError.write(Data(transcript.explanation.utf8)) }
+    if explain { try? FileHandle.standardError.write(contentsOf: Data(transcript.explanation.utf8)) }
     if let output {
       do {
         try Data((try transcript.json() + "\n").utf8).write(to: URL(filePath: output))

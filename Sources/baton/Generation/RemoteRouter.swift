@@ -12,7 +12,7 @@ struct RemoteRouter {
 
   func generate(
     _ request: GenerationRequest, into transcript: inout GenerationTranscript,
-    show: @Sendable @escaping (String) -> Void
+    show: @Sendable @escaping (String) throws -> Void
   ) async throws {
     let target = try ServerAddress(address)
     var interceptors: [any ClientInterceptor] = []
@@ -30,7 +30,7 @@ struct RemoteRouter {
                 requestID: message.requestID, model: message.model,
                 promptTokens: message.promptTokenIds.map(TokenID.init))
             }
-            show(transcript.append(try GenerationUpdate(message)))
+            try show(transcript.append(try GenerationUpdate(message)))
           }
           return transcript
         }

@@ -7,6 +7,7 @@ import RPC
 import Routing
 import ServiceLifecycle
 import ServingTypes
+import UnixSignals
 
 /// `baton serve` and `baton generate --model`: a router and a worker of both roles in one process, which talk over a local
 /// socket and share the directory in memory.
@@ -42,8 +43,9 @@ struct EmbeddedProcess {
   /// Serves until a signal ends it.
   func run() async throws {
     guard let settings = router else { return }
+    let loaded = try LoadedModel(model, threads: engine.threads)
     try await withSocket { path in
-      let parts = try assemble(socket: path, drainTimeout: settings.server.drainTimeout)
+      let parts = try assemble(loaded, socket: path, drainTimeout: settings.server.drainTimeout)
       defer { parts.channels.close() }
       let assembly = try RouterAssembly(
         settings: settings, model: parts.served, directory: parts.directory, registry: parts.registry, logger: logger)
@@ -58,37 +60,62 @@ struct EmbeddedProcess {
   /// - Parameter show: called with each piece of text.
   func generate(
     _ request: GenerationRequest, into transcript: inout GenerationTranscript,
-    show: @Sendable @escaping (String) -> Void
+    show: @Sendable @escaping (String) throws -> Void
   ) async throws {
-    let path = try Self.makeSocketFolder()
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    let parts = try assemble(socket: path + "/worker.sock", drainTimeout: .zero)
-    defer { parts.channels.close() }
-    let routing = RequestRouter(
-      models: [parts.served], directory: parts.directory, channels: parts.channels, metrics: parts.registry,
-      logger: logger)
-    var own = transcript
-    defer { transcript = own }
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await parts.worker.run() }
-      group.addTask { await routing.run() }
-      defer { group.cancelAll() }
-      while routing.registry.liveDecodeWorkers == 0 {
-        try await Task.sleep(for: .milliseconds(5))
-        await routing.registry.refresh()
+    let loaded = try LoadedModel(model, threads: engine.threads)
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    let started = transcript
+    transcript = try await withSocket { path in
+      let parts = try assemble(loaded, socket: path, drainTimeout: .zero)
+      defer { parts.channels.close() }
+      let routing = RequestRouter(
+        models: [parts.served], directory: parts.directory, channels: parts.channels, metrics: parts.registry,
+        logger: logger)
+      return try await withThrowingTaskGroup(of: GenerationTranscript?.self) { group in
+        group.addTask {
+          try await parts.worker.run()
+          return nil
+        }
+        group.addTask {
+          await routing.run()
+          return nil
+        }
+        group.addTask {
+          // The folder of the socket must go, so a signal ends the request, not the process.
+          for await _ in signals { throw ServingError(.cancelled, "interrupted") }
+          return nil
+        }
+        group.addTask { try await Self.answer(request, by: routing, into: started, show: show) }
+        defer { group.cancelAll() }
+        while let result = try await group.next() {
+          if let result { return result }
+        }
+        throw ServingError(.internalError, "the engine ended before its answer")
       }
-      own.start()
-      let generation = try await routing.generate(request)
-      own.begin(requestID: generation.requestID.value, model: generation.model, promptTokens: generation.promptTokens)
-      for try await update in generation.updates { show(own.append(update)) }
     }
   }
 
-  private func assemble(socket: String, drainTimeout: Duration) throws -> Parts {
+  private static func answer(
+    _ request: GenerationRequest, by router: RequestRouter, into transcript: GenerationTranscript,
+    show: @Sendable (String) throws -> Void
+  ) async throws -> GenerationTranscript {
+    var transcript = transcript
+    while router.registry.liveDecodeWorkers == 0 {
+      try await Task.sleep(for: .milliseconds(5))
+      await router.registry.refresh()
+    }
+    transcript.start()
+    let generation = try await router.generate(request)
+    transcript.begin(
+      requestID: generation.requestID.value, model: generation.model, promptTokens: generation.promptTokens)
+    for try await update in generation.updates { try show(transcript.append(update)) }
+    return transcript
+  }
+
+  private func assemble(_ loaded: LoadedModel, socket: String, drainTimeout: Duration) throws -> Parts {
     let registry = MetricsRegistry()
     let directory = InMemoryDirectory()
     let channels = try ChannelPool()
-    let loaded = try LoadedModel(model, threads: engine.threads)
     let core = try loaded.makeEngine(engine, logger: logger)
     let worker = try WorkerServer(
       engine: core, tokenizer: loaded.tokenizer,
@@ -101,10 +128,10 @@ struct EmbeddedProcess {
     return Parts(worker: worker, served: served, directory: directory, registry: registry, channels: channels)
   }
 
-  private func withSocket(_ body: (String) async throws -> Void) async throws {
+  private func withSocket<Result>(_ body: (String) async throws -> Result) async throws -> Result {
     let folder = try Self.makeSocketFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    try await body(folder + "/worker.sock")
+    return try await body(folder + "/worker.sock")
   }
 
   /// A folder that only this user may enter.
