@@ -38,7 +38,7 @@ enum Entry {
 
   private static func complain(_ message: String) {
     let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    FileHandle.standardError.write(Data("baton: error: \(line)\n".utf8))
+    try? FileHandle.standardError.write(contentsOf: Data("baton: error: \(line)\n".utf8))
   }
 
   /// 64, 66, 69, 75 and 77 as in sysexits.h; 1 is every other failure.

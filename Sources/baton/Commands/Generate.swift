@@ -57,7 +57,8 @@ struct Generate: AsyncParsableCommand {
   }
 
   private func show(_ text: String) {
-    if !json && !text.isEmpty { FileHandle.standardOutput.write(Data(text.utf8)) }
+    // A reader that left, as `head` does, is no reason to crash.
+    if !json && !text.isEmpty { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
   }
 
   private func finish(_ transcript: GenerationTranscript) throws {
@@ -66,7 +67,7 @@ struct Generate: AsyncParsableCommand {
     } else if !transcript.text.hasSuffix("\n") {
       print()
     }
-    if explain { FileHandle.standardError.write(Data(transcript.explanation.utf8)) }
+    if explain { try? FileHandle.standardError.write(contentsOf: Data(transcript.explanation.utf8)) }
     if let output {
       do {
         try Data((try transcript.json() + "\n").utf8).write(to: URL(filePath: output))

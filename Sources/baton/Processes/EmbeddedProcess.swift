@@ -73,7 +73,11 @@ struct EmbeddedProcess {
       group.addTask { try await parts.worker.run() }
       group.addTask { await routing.run() }
       defer { group.cancelAll() }
+      let limit = ContinuousClock.now + .seconds(60)
       while routing.registry.liveDecodeWorkers == 0 {
+        if ContinuousClock.now > limit {
+          throw ServingError(.unavailable, "the worker in this process did not come up")
+        }
         try await Task.sleep(for: .milliseconds(5))
         await routing.registry.refresh()
       }
