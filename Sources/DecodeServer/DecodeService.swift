@@ -115,7 +115,11 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
         return end
       } catch {
         let progress = count(attempt, since: start, isComplete: false, &run)
-        if let failure = progress.engineFailure { throw failure }
+        if let failure = progress.engineFailure {
+          // The engine needs the blocks itself: no candidate can help, the prompt is computed here.
+          if failure.code == .aborted { break }
+          throw failure
+        }
         try Task.checkCancellation()
         logger.warning(
           "hand-off failed",

@@ -99,8 +99,8 @@ extension EngineLoop {
     return (request, group)
   }
 
-  private static var notReceiving: ServingError {
-    ServingError(.failedPrecondition, "the request has ended, or computes its prompt here")
+  static var notReceiving: ServingError {
+    ServingError(.aborted, "the request has ended, or computes its prompt here")
   }
 
   func reserve(_ key: UInt64, _ reply: EngineCommand.Reply<Int>) {
@@ -124,7 +124,11 @@ extension EngineLoop {
   }
 
   func bind(_ key: UInt64, _ reply: EngineCommand.Reply<[BlockSlot]>) {
-    guard let (request, group) = receiver(key), request.bindReply == nil, scheduler.requestBlocks(for: group) else {
+    guard let (request, group) = receiver(key) else {
+      outgoing.append(.slots(reply, .failure(Self.notReceiving)))
+      return
+    }
+    guard request.bindReply == nil, scheduler.requestBlocks(for: group) else {
       outgoing.append(
         .slots(
           reply, .failure(ServingError(.failedPrecondition, "blocks were bound before capacity was reserved"))))
@@ -190,6 +194,12 @@ extension EngineLoop {
     } catch {
       fail(request, error)
     }
+  }
+
+  /// The scheduler took its promise back; whoever waits for the slots, or asks later, is told.
+  func refuseSlots(of request: ActiveRequest) {
+    if let reply = request.bindReply { outgoing.append(.slots(reply, .failure(Self.notReceiving))) }
+    request.bindReply = nil
   }
 
   func computeHere(_ request: ActiveRequest) {

@@ -93,7 +93,7 @@ extension EngineLoop {
     if let group = request.group { scheduler.end(group) }
     requests[request.submission.key] = nil
     leaveQueue(request)
-    let reason = error ?? ServingError(.failedPrecondition, "the request has ended")
+    let reason = error ?? Self.notReceiving
     if let reply = request.reserveReply { outgoing.append(.count(reply, .failure(reason))) }
     if let reply = request.bindReply { outgoing.append(.slots(reply, .failure(reason))) }
     request.reserveReply = nil

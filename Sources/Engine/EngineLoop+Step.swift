@@ -45,6 +45,9 @@ extension EngineLoop {
     for group in output.reserved {
       if let request = requests[group.key] { answerReserve(request) }
     }
+    for group in output.withdrawn {
+      if let request = requests[group.key] { refuseSlots(of: request) }
+    }
     for group in output.bound {
       if let request = requests[group.key] { answerBind(request) }
     }

@@ -28,7 +28,8 @@ public final class ReceiveHandle: Sendable {
   /// slots that were not committed are the same blocks.
   ///
   /// Cancelling the task cancels the request.
-  /// - Throws: `failedPrecondition` before `reserve()`, and as `reserve()` does.
+  /// - Throws: `aborted` where the prompt is computed here by now, because blocks were short: all that is left is
+  ///   `computeHere()`, for its handle; `failedPrecondition` before `reserve()`; and as `reserve()` does.
   public func bind() async throws(ServingError) -> [BlockSlot] {
     try await ask { .bind(self.lifetime.key, $0) }
   }

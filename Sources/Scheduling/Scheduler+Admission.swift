@@ -138,10 +138,4 @@ extension Scheduler {
       end(group)
     }
   }
-
-  /// Requests that would be admitted before this one.
-  public func requestsAhead(of group: SequenceGroup) -> Int {
-    sortWaiting()
-    return waiting.firstIndex { $0.group === group } ?? 0
-  }
 }

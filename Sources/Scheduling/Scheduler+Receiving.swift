@@ -63,6 +63,14 @@ extension Scheduler {
     fork(group)
   }
 
+  /// Takes back the promise to the last group that holds blocks and is not bound: it computes its prompt here instead.
+  func withdrawReceiver() -> Bool {
+    guard let group = receiving.last(where: { !$0.isBound && !$0.leader.table.isEmpty }) else { return false }
+    computeHere(group)
+    output.withdrawn.append(group)
+    return true
+  }
+
   /// The blocks will not come: the group queues for computing the prompt here. What was published is found again.
   public func computeHere(_ group: SequenceGroup) {
     guard group.isReceived, !group.isForked else { return }

@@ -59,7 +59,8 @@ public final class Scheduler {
 
   private func prefillBudget(decodeTokens: Int) -> Int {
     var tokens = configuration.maxPrefillTokens
-    if configuration.targetStepTime > .zero {
+    // Without chunked prefill there is nothing to shorten: a prompt that fits no step would wait for ever.
+    if configuration.enableChunkedPrefill, configuration.targetStepTime > .zero {
       // With nobody waiting for a next token, longer chunks make better use of the weights that they read.
       let target = configuration.targetStepTime.seconds * (decodeTokens == 0 ? 4 : 1)
       let affordable = costs.prefillTokens(target: target, decodeTokens: decodeTokens)
@@ -178,6 +179,8 @@ public final class Scheduler {
       preempt(running[index])
       return true
     }
+    // Who waits for a hand-off may hold cached blocks, and may itself wait for those of the one that asks.
+    if running.count == 1, withdrawReceiver() { return true }
     // The first one keeps what it has: others bring their blocks back. Somebody must get on.
     if rank > 0, rank == running.count - 1 { preempt(sequence) }
     return false

@@ -33,6 +33,8 @@ public struct SchedulerOutput {
   public internal(set) var reserved: [SequenceGroup] = []
   /// Received groups whose blocks are bound now.
   public internal(set) var bound: [SequenceGroup] = []
+  /// Received groups whose promise was taken back, as blocks are short: they compute their prompts here.
+  public internal(set) var withdrawn: [SequenceGroup] = []
   public internal(set) var preempted: [Sequence] = []
   /// Taken off the queue.
   public internal(set) var refused: [Refusal] = []
@@ -49,6 +51,7 @@ public struct SchedulerOutput {
     admitted.removeAll(keepingCapacity: true)
     reserved.removeAll(keepingCapacity: true)
     bound.removeAll(keepingCapacity: true)
+    withdrawn.removeAll(keepingCapacity: true)
     preempted.removeAll(keepingCapacity: true)
     refused.removeAll(keepingCapacity: true)
     prefillTokens = 0

@@ -25,7 +25,7 @@ struct SpecialTokenMatcher: Sendable {
 
   init() {}
 
-  /// Adds a token; one that is already there is kept if it's the same text.
+  /// Adds a token; of several with the same text the last counts.
   mutating func insert(_ bytes: ArraySlice<UInt8>, token: TokenID, isControl: Bool) {
     guard let first = bytes.first else { return }
     if roots[Int(first)] < 0 {

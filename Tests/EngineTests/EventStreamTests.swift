@@ -72,7 +72,7 @@ import Testing
     let generation = receiver.computeHere()
     receiver.commit(index: 0, checksum: 0)
     _ = receiver.complete(PrefillEnd(firstTokens: []))
-    await expectError(.failedPrecondition) { try await receiver.bind() }
+    await expectError(.aborted) { try await receiver.bind() }
     #expect(await receiver.heldBlocks == 0)
     #expect(try await collect(generation).finishes == [.length])
     try await expectClean(engine)

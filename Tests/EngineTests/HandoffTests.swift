@@ -26,7 +26,14 @@ struct Handoff {
       switch event {
       case .queued: break
       case .started(let blocks, _):
-        slots = try await receiver.bind()
+        do throws(ServingError) {
+          slots = try await receiver.bind()
+        } catch {
+          // Blocks were short: the request computes its prompt itself by now.
+          guard error.code == .aborted else { throw error }
+          lender.cancel()
+          return .cut
+        }
         #expect(slots.count == blocks)
       case .block(let loan):
         if taken == cutAfter {
@@ -228,6 +235,25 @@ struct Handoff {
     // The dead receiver's blocks stay pinned for as long as somebody could write to them.
     #expect(engine.statistics.pinnedBlocks == 7)
     for slot in slots { slot.release() }
+    await engine.drain()
+    try await expectClean(engine)
+    await engine.stop()
+  }
+
+  /// A request that waits for its hand-off holds what the cache had of it. The only one that runs needs those blocks.
+  @Test(.timeLimit(.minutes(5))) func aWaitingReceiverGivesWay() async throws {
+    var setup = Setup()
+    setup.blocks = 8
+    let engine = try setup.engine()
+    let request = EngineRequest(prompt: prompt(40, seed: 9), sampling: greedy(10))
+    _ = try await collect(engine.generate(EngineRequest(prompt: request.prompt, sampling: greedy(1))))
+    let receiver = try engine.receive(request)
+    #expect(try await receiver.reserve() == 2)
+    // All eight blocks in the end.
+    let large = EngineRequest(prompt: prompt(60), sampling: greedy(60))
+    #expect(try await collect(engine.generate(large)).tokens[0] == (try setup.reference(large, count: 60)))
+    await expectError(.aborted) { try await receiver.bind() }
+    #expect(try await collect(receiver.computeHere()).tokens[0] == (try setup.reference(request, count: 10)))
     await engine.drain()
     try await expectClean(engine)
     await engine.stop()

@@ -161,13 +161,14 @@ import Testing
 
   @Test func stoppingCancelsWhatRuns() async throws {
     var setup = Setup()
-    setup.cost = SimulatedExecutor.Cost(step: .milliseconds(20))
+    // So slow that none is done before the stop, however late this task gets on.
+    setup.cost = SimulatedExecutor.Cost(step: .milliseconds(40))
     let engine = try setup.engine()
+    let receiver = try engine.receive(EngineRequest(prompt: prompt(50, seed: 50), sampling: greedy(2)))
+    #expect(try await receiver.reserve() == 0)
     let handles = try (0..<5).map {
       try engine.generate(EngineRequest(prompt: prompt(20, seed: $0), sampling: greedy(2000)))
     }
-    let receiver = try engine.receive(EngineRequest(prompt: prompt(50, seed: 50), sampling: greedy(2)))
-    #expect(try await receiver.reserve() == 0)
     await engine.stop()
     for handle in handles { await expectError(.unavailable) { try await collect(handle) } }
     await expectError(.unavailable) { try await receiver.bind() }

@@ -147,6 +147,7 @@ struct Scenario {
     var lines: [String] = []
     for refusal in output.refused { lines.append("\(name(refusal.group)): refused \(refusal.error.code.rawValue)") }
     for group in output.bound { lines.append("\(name(group)): bound \(group.leader.table.count)") }
+    for group in output.withdrawn { lines.append("\(name(group)): withdrawn") }
     for sequence in output.preempted { lines.append("\(name(sequence)): preempted") }
     for group in output.admitted { lines.append("\(name(group)): admitted cached \(group.cachedCount)") }
     for group in output.reserved { lines.append("\(name(group)): reserved held \(group.leader.table.count)") }
