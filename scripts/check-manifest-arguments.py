@@ -14,12 +14,26 @@ import yaml
 baton, manifests = sys.argv[1:]
 documents = [each for each in yaml.safe_load_all(open(manifests)) if each]
 config_maps = {each["metadata"]["name"]: each["data"] for each in documents if each["kind"] == "ConfigMap"}
+services = [each for each in documents if each["kind"] == "Service" and each["spec"].get("clusterIP") != "None"]
 checked = 0
 
 
 def fail(message):
     print(f"check-deploy: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def service_links():
+    """What the cluster sets in each pod that does not decline it."""
+    links = {}
+    for service in services:
+        name = service["metadata"]["name"].upper().replace("-", "_")
+        port = service["spec"]["ports"][0]["port"]
+        links |= {
+            f"{name}_SERVICE_HOST": "10.0.0.2", f"{name}_SERVICE_PORT": str(port),
+            f"{name}_PORT": f"tcp://10.0.0.2:{port}", f"{name}_PORT_{port}_TCP": f"tcp://10.0.0.2:{port}",
+        }
+    return links
 
 
 for document in documents:
@@ -43,7 +57,7 @@ for document in documents:
                     with open(os.path.join(folder, key), "w") as file:
                         file.write(text)
                 mounts[mount["mountPath"]] = folder
-            environment = {}
+            environment = service_links() if pod.get("enableServiceLinks", True) else {}
             for variable in container.get("env", []):
                 value = variable.get("value", "10.0.0.1")
                 for known, replacement in environment.items():

@@ -12,11 +12,13 @@ struct DecodeCall: Sendable {
 
   /// - Throws: `failedPrecondition`, `notFound`, `invalidArgument` that name what is wrong.
   init(
-    _ message: Baton_V1_DecodeRequest, worker: WorkerState, deadline: ContinuousClock.Instant?
+    _ message: Baton_V1_DecodeRequest, worker: WorkerState, vocabularySize: Int, deadline: ContinuousClock.Instant?
   ) throws(ServingError) {
     try worker.expect(incarnation: message.expectedIncarnation)
     try worker.expect(model: message.model)
     var sampling = try SamplingParameters(message.sampling)
+    // Before anything is made for each sample or stop string.
+    try sampling.validate(vocabularySize: vocabularySize)
     // Both workers have to draw the same tokens.
     if sampling.seed == nil { sampling.seed = .random(in: 0...UInt64.max) }
     request = EngineRequest(

@@ -3,15 +3,20 @@ import RPC
 import ServingProtos
 import ServingTypes
 
-/// What a decode stream still has to send. A slow client's outputs are merged, one per sample, so that this is bounded by the
-/// tokens that the request may generate.
+/// What a decode stream still has to send. A slow client's outputs are merged, so that this is bounded by the tokens that the
+/// request may generate, and leave in messages of limited size.
 final class DecodeOutbox: Sendable {
   private struct State {
-    /// By sample, in the order in which they first came.
+    /// Those of one sample in order.
     var outputs: [Baton_V1_Output] = []
     var last: Baton_V1_DecodeResponse?
     var failure: (any Error)?
   }
+
+  /// With every log-probability that can be asked for, a message of so many tokens stays far below the transport's limit.
+  private static let tokensPerMessage = 4096
+  /// Tokens and text travel together, since a request that moves goes by what was delivered: outputs are not split again.
+  private static let tokensPerOutput = 1024
 
   private let state = Lock(State())
   private let wakes: AsyncStream<Void>
@@ -23,12 +28,14 @@ final class DecodeOutbox: Sendable {
 
   func add(sample: Int, _ update: SampleText.Update) {
     state.withLock { state in
-      var index = state.outputs.firstIndex { $0.sample == UInt32(sample) }
-      if index == nil {
-        index = state.outputs.count
+      var index = state.outputs.count
+      if let last = state.outputs.lastIndex(where: { $0.sample == UInt32(sample) }),
+        state.outputs[last].tokens.count < Self.tokensPerOutput
+      {
+        index = last
+      } else {
         state.outputs.append(.with { $0.sample = UInt32(sample) })
       }
-      guard let index else { return }
       state.outputs[index].tokens.append(contentsOf: update.tokens.map { Baton_V1_Token($0) })
       state.outputs[index].text += update.text
       if let finish = update.finish { state.outputs[index].finishReason = Baton_V1_FinishReason(finish) }
@@ -53,16 +60,33 @@ final class DecodeOutbox: Sendable {
   /// Writes until the last message was.
   func write(to writer: RPCWriter<Baton_V1_DecodeResponse>) async throws {
     for await _ in wakes {
-      let (response, isLast, failure) = state.withLock { state in
-        var response = state.last ?? Baton_V1_DecodeResponse()
-        response.outputs = state.outputs
-        state.outputs = []
-        return (response, state.last != nil, state.failure)
+      while let message = try take() {
+        try await writer.write(message.response)
+        if message.isLast { return }
       }
-      if isLast || !response.outputs.isEmpty { try await writer.write(response) }
-      if isLast { return }
-      if let failure { throw failure }
     }
     throw ServingError(.cancelled, "the request was cancelled")
+  }
+
+  /// The next message; nil when there is nothing to say now. Throws the failure when nothing is left before it.
+  private func take() throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? {
+    try state.withLock { state throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? in
+      var count = 0
+      var tokens = 0
+      while count < state.outputs.count {
+        tokens += state.outputs[count].tokens.count
+        if count > 0, tokens > Self.tokensPerMessage { break }
+        count += 1
+      }
+      let last = count == state.outputs.count ? state.last : nil
+      if count == 0, last == nil {
+        if let failure = state.failure { throw failure }
+        return nil
+      }
+      var response = last ?? Baton_V1_DecodeResponse()
+      response.outputs = Array(state.outputs[..<count])
+      state.outputs.removeFirst(count)
+      return (response, last != nil)
+    }
   }
 }

@@ -40,7 +40,8 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   public func decode(
     request: Baton_V1_DecodeRequest, response: RPCWriter<Baton_V1_DecodeResponse>, context: ServerContext
   ) async throws {
-    let call = try DecodeCall(request, worker: worker, deadline: context.deadline)
+    let call = try DecodeCall(
+      request, worker: worker, vocabularySize: engine.vocabularySize, deadline: context.deadline)
     let outbox = DecodeOutbox()
     // Cancelled and awaited at this scope's end; what goes wrong in it reaches the writer through the outbox.
     async let _ = produce(call, outbox)

@@ -19,6 +19,8 @@ public struct WorkerConfiguration: Sendable {
   public var authToken: String?
   public var decode: DecodeConfiguration
   public var announcer: AnnouncerConfiguration
+  /// How long a receiver may take nothing while lent blocks wait for it.
+  public var sendStallTimeout: Duration
   /// How long running streams may go on once the worker drains.
   public var drainTimeout: Duration
   /// How long a draining worker goes on answering so that routers notice before it refuses.
@@ -29,7 +31,7 @@ public struct WorkerConfiguration: Sendable {
     listen: String = "127.0.0.1:0", advertise: String? = nil, server: LibGRPCServerTransport.Configuration? = nil,
     authToken: String? = nil, decode: DecodeConfiguration = DecodeConfiguration(),
     announcer: AnnouncerConfiguration = AnnouncerConfiguration(), drainTimeout: Duration = .seconds(30),
-    drainNotice: Duration = .milliseconds(200)
+    drainNotice: Duration = .milliseconds(200), sendStallTimeout: Duration = .seconds(60)
   ) {
     self.id = id
     self.role = role
@@ -46,5 +48,6 @@ public struct WorkerConfiguration: Sendable {
     self.announcer = announcer
     self.drainTimeout = drainTimeout
     self.drainNotice = drainNotice
+    self.sendStallTimeout = sendStallTimeout
   }
 }

@@ -55,10 +55,14 @@ public final class WorkerServer: Service {
       state.listen(at: configuration.advertise ?? transport.address)
       var services: [any RegistrableRPCService] = [health, WorkerService(engine: engine, worker: state)]
       var names = [Baton_V1_Worker.descriptor.fullyQualifiedService, "grpc.health.v1.Health"]
-      services.append(BlocksService(engine: engine, worker: state, statistics: transfers))
+      services.append(
+        BlocksService(
+          engine: engine, worker: state, statistics: transfers, stallTimeout: configuration.sendStallTimeout))
       names.append(Baton_V1_Blocks.descriptor.fullyQualifiedService)
       if configuration.role.servesPrefill {
-        services.append(PrefillService(engine: engine, worker: state, statistics: transfers))
+        services.append(
+          PrefillService(
+            engine: engine, worker: state, statistics: transfers, stallTimeout: configuration.sendStallTimeout))
         names.append(Baton_V1_Prefill.descriptor.fullyQualifiedService)
       }
       if configuration.role.servesDecode {

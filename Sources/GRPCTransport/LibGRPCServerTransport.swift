@@ -48,7 +48,7 @@ public final class LibGRPCServerTransport: ServerTransport {
     } else {
       self.address = address
     }
-    // Bounded by the limit on calls, each of which is in it at most once.
+    // As many as calls may be under way; `accept` refuses what does not fit.
     (accepted, acceptor) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.maxConcurrentCalls))
   }
 
@@ -123,11 +123,17 @@ public final class LibGRPCServerTransport: ServerTransport {
       }
       return state.isStopping ? Status(code: .unavailable, message: "the server is shutting down") : nil
     }
-    if let refusal {
-      try? accepted.call.sendEnd(refusal, trailing: [:], head: [:], message: nil)
-    } else {
-      acceptor.yield(accepted)
+    if let refusal { return refuse(accepted.call, refusal) }
+    // Calls that ended before a task took them lie there too, so it can be full.
+    guard case .enqueued = acceptor.yield(accepted) else {
+      return refuse(
+        accepted.call, Status(code: .resourceExhausted, message: "the server is behind with its calls; try again later")
+      )
     }
+  }
+
+  private func refuse(_ call: Call, _ status: Status) {
+    try? call.sendEnd(status, trailing: [:], head: [:], message: nil)
   }
 
   private func serve(

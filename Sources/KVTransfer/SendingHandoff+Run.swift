@@ -17,15 +17,23 @@ extension SendingHandoff {
   ///   - events: the engine's; nil when `lend` has said everything.
   ///   - requests: the stream's messages after `open`.
   ///   - control: reads one of them.
-  /// - Throws: the engine's error, `invalidArgument` when the receiver breaks the protocol, `cancelled`.
+  ///   - stallTimeout: how long the receiver may take nothing while something waits for it.
+  /// - Throws: the engine's error, `invalidArgument` when the receiver breaks the protocol, `deadlineExceeded` when
+  ///   it stalls, `cancelled`.
   public func run<Request: Sendable>(
     events: EventStream<PrefillEvent>?, requests: sending RPCAsyncSequence<Request, any Error>.AsyncIterator,
-    control: @escaping @Sendable (Request) -> Control, writer: RPCWriter<HandoffMessage<LentBlock>>
+    control: @escaping @Sendable (Request) -> Control, writer: RPCWriter<HandoffMessage<LentBlock>>,
+    stallTimeout: Duration = .seconds(60)
   ) async throws {
     // Both are cancelled and awaited at this scope's end; what goes wrong in them reaches the writer through `fail`.
     async let _ = follow(events)
     async let _ = read(requests, control)
-    try await write(to: writer)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await self.write(to: writer) }
+      group.addTask { try await self.watch(limit: stallTimeout) }
+      defer { group.cancelAll() }
+      try await group.next()
+    }
   }
 }
 

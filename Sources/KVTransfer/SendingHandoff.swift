@@ -9,6 +9,9 @@ public final class SendingHandoff: Sendable {
   private struct State {
     var sender: HandoffSender<LentBlock>
     var outgoing: [HandoffMessage<LentBlock>] = []
+    var isWriting = false
+    /// Messages written and words of the receiver so far.
+    var progress = 0
     /// The first thing that went wrong.
     var failure: (any Error)?
   }
@@ -48,6 +51,7 @@ public final class SendingHandoff: Sendable {
   }
 
   public func credit(_ count: Int) throws(ServingError) {
+    state.withLock { $0.progress += 1 }
     try transition { sender throws(ServingError) in try sender.credit(count) }
   }
 
@@ -80,12 +84,36 @@ public final class SendingHandoff: Sendable {
       let (messages, isFinished) = try state.withLock { state throws in
         defer { state.outgoing = [] }
         if let failure = state.failure { throw failure }
+        state.isWriting = true
         return (state.outgoing, state.sender.isFinished)
       }
-      for message in messages { try await writer.write(message) }
+      for message in messages {
+        try await writer.write(message)
+        state.withLock { $0.progress += 1 }
+      }
+      state.withLock { $0.isWriting = false }
       if isFinished { return }
     }
     throw ServingError(.cancelled, "the hand-off was cancelled")
+  }
+
+  /// Ends a hand-off whose receiver neither takes what is written nor gives credit for what waits: its blocks are
+  /// pinned meanwhile.
+  ///
+  /// - Throws: `deadlineExceeded` when nothing moved for `limit`.
+  func watch(limit: Duration) async throws {
+    var last = 0
+    var since = ContinuousClock.now
+    while true {
+      try await Task.sleep(for: min(limit / 4, .seconds(1)))
+      let (isHeldUp, progress) = state.withLock { ($0.isWriting || $0.sender.waitingBlocks > 0, $0.progress) }
+      if !isHeldUp || progress != last {
+        last = progress
+        since = .now
+      } else if .now - since > limit {
+        throw ServingError(.deadlineExceeded, "the receiver of the blocks took nothing for \(limit)")
+      }
+    }
   }
 
   /// Gives the pins of unsent blocks back. What the transport holds comes back by itself.

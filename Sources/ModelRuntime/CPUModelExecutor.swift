@@ -84,8 +84,11 @@ public final class CPUModelExecutor: ModelExecutor {
   }
 
   /// Blocks of `layout` that fit in `bytes`, after the scratch memory that an executor of this model takes.
-  public static func blockCount(bytes: Int, layout: KVLayout, model: ModelConfiguration) -> Int {
-    max(0, bytes - TransformerScratch.byteCount(model)) / layout.blockBytes()
+  ///
+  /// - Parameter logitRows: the most tokens of one step whose logits are wanted.
+  public static func blockCount(bytes: Int, layout: KVLayout, model: ModelConfiguration, logitRows: Int = 0) -> Int {
+    let logits = logitRows * model.vocabularySize * MemoryLayout<Float>.size
+    return max(0, bytes - TransformerScratch.byteCount(model) - logits) / layout.blockBytes()
   }
 
   public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {

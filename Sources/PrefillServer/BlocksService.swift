@@ -14,11 +14,16 @@ public struct BlocksService: RegistrableRPCService {
   private let engine: EngineCore
   private let worker: WorkerState
   private let statistics: TransferStatistics
+  private let stallTimeout: Duration
 
-  public init(engine: EngineCore, worker: WorkerState, statistics: TransferStatistics) {
+  /// - Parameter stallTimeout: how long a receiver may take nothing while blocks wait for it.
+  public init(
+    engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60)
+  ) {
     self.engine = engine
     self.worker = worker
     self.statistics = statistics
+    self.stallTimeout = stallTimeout
   }
 
   public func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
@@ -66,7 +71,7 @@ public struct BlocksService: RegistrableRPCService {
         case .ack(let ack): .acknowledge(below: Int(ack.blocks))
         case .open, nil: .unexpected
         }
-      }, writer: writer)
+      }, writer: writer, stallTimeout: stallTimeout)
     isComplete = true
   }
 

@@ -42,12 +42,14 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
     }
   }
 
-  /// Everything stops serving, for good: the server drains.
+  /// Everything stops serving, for good: the server drains. Watchers are told, and their streams end, so that none of them
+  /// holds the server up.
   public func shutDown() {
     state.withLock { state in
       for service in state.statuses.keys { state.statuses[service] = .notServing }
-      for watcher in state.watchers.values where state.statuses[watcher.service] != nil {
-        watcher.updates.yield(.notServing)
+      for watcher in state.watchers.values {
+        if state.statuses[watcher.service] != nil { watcher.updates.yield(.notServing) }
+        watcher.updates.finish()
       }
       state.isShutDown = true
     }
@@ -75,6 +77,7 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
       state.nextWatcher += 1
       state.watchers[state.nextWatcher] = (request.service, continuation)
       continuation.yield(state.statuses[request.service]?.wire ?? .serviceUnknown)
+      if state.isShutDown { continuation.finish() }
       return state.nextWatcher
     }
     guard let identifier else {

@@ -31,6 +31,8 @@ public struct SamplingParameters: Hashable, Sendable {
   public static let maximumLogprobs = 20
   public static let maximumSamples = 128
   public static let maximumStopStrings = 16
+  /// Entries of `logitBias` and of `stopTokenIDs` each: both are walked for every token.
+  public static let maximumTokenEntries = 1024
 
   public init(
     temperature: Float = 1, topK: Int = 0, topP: Float = 1, minP: Float = 0, repetitionPenalty: Float = 1,
@@ -72,6 +74,12 @@ public struct SamplingParameters: Hashable, Sendable {
     try require(
       abs(frequencyPenalty) <= 2, "frequency_penalty is \(frequencyPenalty); it must be between -2 and 2")
     try require(abs(presencePenalty) <= 2, "presence_penalty is \(presencePenalty); it must be between -2 and 2")
+    try require(
+      logitBias.count <= Self.maximumTokenEntries,
+      "logit_bias has \(logitBias.count) entries; at most \(Self.maximumTokenEntries)")
+    try require(
+      stopTokenIDs.count <= Self.maximumTokenEntries,
+      "stop_token_ids has \(stopTokenIDs.count) entries; at most \(Self.maximumTokenEntries)")
     for (token, bias) in logitBias {
       try require(
         token >= 0 && Int(token) < vocabularySize,

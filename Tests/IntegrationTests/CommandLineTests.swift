@@ -122,6 +122,7 @@ struct CommandLineTests {
     var links = [
       "BATON_REDIS_SERVICE_HOST": "10.0.0.1", "BATON_REDIS_SERVICE_PORT": "6379",
       "BATON_ROUTER_SERVICE_PORT_HTTP": "8080", "BATON_REDIS_PORT": "tcp://10.0.0.1:6379",
+      "BATON_SERVICE_HOST": "10.0.0.1", "BATON_PORT": "tcp://10.0.0.1:80", "BATON_PORT_80_TCP": "tcp://10.0.0.1:80",
     ]
     for suffix in ["", "_PROTO", "_PORT", "_ADDR"] { links["BATON_REDIS_PORT_6379_TCP" + suffix] = "10.0.0.1" }
     let outcome = try await run(["decode", "--model", "a", "--print-config"], environment: links)

@@ -77,6 +77,17 @@ struct RequestRouterTests {
     }
   }
 
+  @Test func aPromptThatNoWorkerHoldsIsTheClientsMistake() async throws {
+    try await RouterHarness.with([try ScriptedWorker("a", contextLength: 32)]) { harness in
+      var long = harness.request()
+      long.prompt = .tokens(Array(repeating: 1, count: 40))
+      let request = long
+      let error = await #expect(throws: ServingError.self) { try await harness.router.generate(request) }
+      #expect(error?.code == .invalidArgument)
+      #expect(error?.message.contains("40 tokens") == true && error?.message.contains("32 tokens") == true)
+    }
+  }
+
   @Test func anotherWorkerTakesWhatOneRefuses() async throws {
     let first = try ScriptedWorker("a", script: Array(repeating: .refuse, count: 10))
     let second = try ScriptedWorker("b", script: Array(repeating: .refuse, count: 10))

@@ -121,6 +121,19 @@ import Testing
     }
   }
 
+  @Test func aReceiverThatStallsIsGivenUpAndItsBlocksComeBack() async throws {
+    var options = WorkerOptions.prefill
+    options.sendStallTimeout = .milliseconds(300)
+    try await withWorkers([options]) { workers, channels in
+      do {
+        try await RawPrefill.run(workers[0], channels, prefillOpen(prompt(160), workers[0])) { _, _ in true }
+        Issue.record("the hand-off ended without credit")
+      } catch let error as RPCError {
+        #expect(error.code == .deadlineExceeded, "\(error)")
+      }
+    }
+  }
+
   @Test(arguments: ["credit", "ack", "open", "close"])
   func aReceiverThatBreaksTheProtocolIsRefused(what: String) async throws {
     try await withWorkers([.prefill]) { workers, channels in

@@ -124,6 +124,40 @@ import Testing
     }
   }
 
+  /// Refused before anything is made for each of the samples.
+  @Test func absurdSamplingIsRefused() async throws {
+    try await withWorkers([.decode]) { workers, channels in
+      var absurd = decodeRequest(prompt(20))
+      absurd.sampling.n = .max
+      let request = absurd
+      let error = await #expect(throws: RPCError.self) {
+        try await channels.withClient(of: try ServerAddress(workers[0].server.boundAddress), for: .tokens) { client in
+          try await Baton_V1_Decode.Client(wrapping: client).decode(request) { response in
+            for try await _ in response.messages {}
+          }
+        }
+      }
+      #expect(error?.code == .invalidArgument)
+      try await workers[0].expectIdle()
+    }
+  }
+
+  @Test func aSlowClientGetsEverythingInSmallMessages() async throws {
+    let request = decodeRequest(prompt(50), maxTokens: 1200, n: 4)
+    let expected = try await alone(request)
+    try await withWorkers([.decode]) { workers, channels in
+      let most = Lock(0)
+      let answer = try await ask(workers[0], request, channels) { message in
+        let tokens = message.outputs.reduce(0) { $0 + $1.tokens.count }
+        most.withLock { $0 = max($0, tokens) }
+        try await Task.sleep(for: .milliseconds(20))
+      }
+      #expect(answer.tokens == expected)
+      #expect(most.withLock { $0 } <= 4096)
+      for sample in expected.indices { #expect(answer.text[sample] == PlainTokenizer().decode(expected[sample])) }
+    }
+  }
+
   @Test func blocksAreFetchedAndVerify() async throws {
     try await withWorkers([.decode]) { workers, channels in
       let tokens = prompt(100)
@@ -227,9 +261,9 @@ import Testing
         #expect(!worker.server.isReady)
       }
       #expect(answer.tokens == expected)
-      // Ends by itself, with the lease gone.
+      // Ends by itself; what is left of the lease says that nobody should come.
       try await group.waitForAll()
-      #expect(try await directory.workers().isEmpty)
+      #expect(try await directory.workers().allSatisfy(\.isDraining))
     }
     channels.close()
   }

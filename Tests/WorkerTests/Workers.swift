@@ -49,6 +49,7 @@ struct WorkerOptions: Sendable {
   var text = SimulatedExecutor.Text.random
   var endOfGeneration: [TokenID] = []
   var drainTimeout = Duration.seconds(20)
+  var sendStallTimeout = Duration.seconds(60)
 
   static let prefill = WorkerOptions(role: .prefill)
   static let decode = WorkerOptions(role: .decode)
@@ -73,7 +74,7 @@ struct WorkerOptions: Sendable {
       engine: engine, tokenizer: PlainTokenizer(),
       configuration: WorkerConfiguration(
         id: WorkerID("\(role.rawValue)-\(index)"), role: role, model: "simulated", decode: decode,
-        drainTimeout: drainTimeout, drainNotice: .zero),
+        drainTimeout: drainTimeout, drainNotice: .zero, sendStallTimeout: sendStallTimeout),
       directory: directory, channels: channels, metrics: metrics, logger: logger)
     return TestWorker(engine: engine, server: server, metrics: metrics, record: record)
   }

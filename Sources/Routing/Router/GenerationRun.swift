@@ -131,6 +131,14 @@ struct GenerationRun {
   /// There is no worker for the request, or none that has not failed it.
   private mutating func waitForWorkers(after failure: ServingError?) async throws(ServingError) {
     guard let failure else {
+      let contexts = planner.registry.workers.map(\.record)
+        .filter { $0.model == request.model && $0.role.servesDecode && !$0.isDraining }.map(\.maximumModelLength)
+      if let longest = contexts.max(), request.prompt.count >= longest {
+        throw ServingError(
+          .invalidArgument,
+          "the prompt has \(request.prompt.count) tokens; the workers of '\(request.model)' hold \(longest) tokens, and "
+            + "at least one of them is for the answer")
+      }
       throw ServingError(
         .unavailable, "no live decode worker serves the model '\(request.model)'",
         retryAfter: configuration.retryAfter)

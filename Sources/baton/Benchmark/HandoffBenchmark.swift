@@ -35,7 +35,11 @@ struct HandoffBenchmark {
       group.addTask { try await prefill.run() }
       group.addTask { try await decode.run() }
       defer { group.cancelAll() }
-      while !(prefill.isReady && decode.isReady) { try await Task.sleep(for: .milliseconds(5)) }
+      let limit = ContinuousClock.now + .seconds(60)
+      while !(prefill.isReady && decode.isReady) {
+        if ContinuousClock.now > limit { throw ServingError(.unavailable, "the workers did not come up") }
+        try await Task.sleep(for: .milliseconds(5))
+      }
       var computed: [Double] = []
       var after: [Double] = []
       var cached: [Double] = []

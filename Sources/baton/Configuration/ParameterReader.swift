@@ -106,11 +106,11 @@ struct ParameterReader {
   static let hidden = "***"
 
   /// Whether a variable with the prefix belongs to the scripts and tests around the binary, or is one of those that
-  /// Kubernetes and Docker links set in each container for each service named `baton-…`.
+  /// Kubernetes and Docker links set in each container for each service named `baton` or `baton-…`.
   private static func isForeign(_ name: String) -> Bool {
     if ["models", "cache", "package", "demo_prompt"].contains(name) || name.hasPrefix("test_") { return true }
     return name.contains(
-      /_service_host$|_service_port(_[a-z0-9_]+)?$|_port(_[0-9]+_(tcp|udp|sctp)(_(addr|port|proto))?)?$/)
+      /(^|_)(service_host|service_port(_[a-z0-9_]+)?|port(_[0-9]+_(tcp|udp|sctp)(_(addr|port|proto))?)?)$/)
   }
 
   private static func suggestion(_ name: String, _ known: Set<String>) -> String {

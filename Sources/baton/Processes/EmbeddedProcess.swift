@@ -100,7 +100,11 @@ struct EmbeddedProcess {
     show: @Sendable (String) throws -> Void
   ) async throws -> GenerationTranscript {
     var transcript = transcript
+    let limit = ContinuousClock.now + .seconds(60)
     while router.registry.liveDecodeWorkers == 0 {
+      if ContinuousClock.now > limit {
+        throw ServingError(.unavailable, "the worker in this process did not come up within 60 seconds")
+      }
       try await Task.sleep(for: .milliseconds(5))
       await router.registry.refresh()
     }

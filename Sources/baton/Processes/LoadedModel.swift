@@ -49,12 +49,16 @@ struct LoadedModel: Sendable {
     if let given = settings.numBlocks { return given }
     let budget = settings.memoryBudget ?? MachineMemory.available() / settings.localWorkers
     let usable = Int(settings.memoryUtilization * Double(budget)) - weights.byteCount
-    let count = CPUModelExecutor.blockCount(bytes: usable, layout: layout, model: weights.configuration)
+    let drafts = settings.engine.enableSpecDecode ? settings.engine.numSpeculativeTokens : 0
+    let count = CPUModelExecutor.blockCount(
+      bytes: usable, layout: layout, model: weights.configuration,
+      logitRows: settings.engine.maxNumSeqs * (1 + drafts))
     guard count >= 2 else {
       throw ServingError(
         .failedPrecondition,
         "the memory budget of \(budget / 1_048_576) MiB holds the weights (\(weights.byteCount / 1_048_576) MiB) but no"
-          + " blocks of \(layout.blockBytes()) bytes: raise memory_budget or give num_blocks")
+          + " blocks of \(layout.blockBytes()) bytes beside the scratch of \(settings.engine.maxNumSeqs) sequences:"
+          + " raise memory_budget, lower max_num_seqs or give num_blocks")
     }
     let context = settings.engine.maxModelLen ?? weights.configuration.contextLength
     let most = (context / layout.blockSize + 1) * settings.engine.maxNumSeqs

@@ -21,8 +21,12 @@ extension ServerSettings {
   }
 
   /// Connections to other processes, with the same trust and token as this one's own server.
-  func channels() throws(ServingError) -> ChannelPool {
+  ///
+  /// - Parameter blockBytes: the size of the blocks that come over them.
+  func channels(blockBytes: Int = 0) throws(ServingError) -> ChannelPool {
     var configuration = ChannelPool.Configuration()
+    let largest = blockBytes + (64 << 10)
+    configuration.limits.maxReceiveMessageBytes = max(configuration.limits.maxReceiveMessageBytes, largest)
     if let tls { configuration.security = try tls.clientSecurity() }
     if let authToken { configuration.interceptors = [try AuthenticationInterceptor(token: authToken)] }
     return try ChannelPool(configuration: configuration)

@@ -14,10 +14,10 @@ struct WorkerProcess {
     let directory = try settings.server.directory(logger: logger)
     defer { directory?.close() }
     let registry = MetricsRegistry()
-    let channels = try settings.server.channels()
-    defer { channels.close() }
     let loaded = try LoadedModel(settings.model, threads: settings.engine.threads)
     let engine = try loaded.makeEngine(settings.engine, logger: logger)
+    let channels = try settings.server.channels(blockBytes: engine.layout.blockBytes())
+    defer { channels.close() }
     var transport = try settings.server.serverTransport()
     if settings.role.servesPrefill { transport.http2 = .bulk }
     let worker = try WorkerServer(
