@@ -131,11 +131,11 @@ final class RedisConnection: Sendable {
           backoff = configuration.minimumBackoff
           guard enter(.connected) else { return redisFree(context) }
           onChange(.connected)
-          let reason = exchange(context)
+          let loss = exchange(context)
           redisFree(context)
-          guard let reason, leave(reason) else { return }
+          guard let loss, leave(loss.reason, failing: loss.jobs) else { return }
         case .failure(let error):
-          guard leave(error.message) else { return }
+          guard leave(error.message, failing: []) else { return }
           let closed = state.wait(timeout: backoff) { $0.phase == .closed ? true : nil }
           if closed == true { return }
           backoff = min(backoff * 2, configuration.maximumBackoff)
@@ -153,8 +153,9 @@ final class RedisConnection: Sendable {
       }
     }
 
-    /// Fails whatever waits; later calls fail at once.
-    private func leave(_ reason: String) -> Bool {
+    /// Fails `jobs` and whatever waits; later calls fail at once. The loss is told before any caller sees it, so that a
+    /// caller's error is never taken for news of a server that is there.
+    private func leave(_ reason: String, failing jobs: [RedisJob]) -> Bool {
       let (isOpen, isNews, abandoned) = state.withLock { state -> (Bool, Bool, [RedisJob]) in
         guard state.phase != .closed else { return (false, false, []) }
         let isNews = state.phase == .connecting || state.phase == .connected
@@ -162,8 +163,8 @@ final class RedisConnection: Sendable {
         return (true, isNews, state.takeQueue())
       }
       let error = ServingError(.unavailable, "Redis at \(address) is away: \(reason)")
-      for job in abandoned { job.waiter.resume(.failure(error)) }
       if isNews { onChange(.disconnected(reason: reason)) }
+      for job in jobs + abandoned { job.waiter.resume(.failure(error)) }
       return isOpen
     }
 
@@ -199,7 +200,7 @@ final class RedisConnection: Sendable {
 
     /// Serves jobs until the connection breaks or is closed.
     /// - Returns: why it broke; nil when it was closed.
-    private func exchange(_ context: Context) -> String? {
+    private func exchange(_ context: Context) -> (reason: String, jobs: [RedisJob])? {
       while true {
         let depth = configuration.pipelineDepth
         let taken = state.wait(timeout: nil) { state -> [RedisJob]? in
@@ -207,11 +208,7 @@ final class RedisConnection: Sendable {
           return state.queue.isEmpty ? nil : state.takeJobs(commands: depth)
         }
         guard let jobs = taken, !jobs.isEmpty else { return nil }
-        if let reason = run(jobs, on: context) {
-          let error = ServingError(.unavailable, "Redis at \(address) went away: \(reason)")
-          for job in jobs { job.waiter.resume(.failure(error)) }
-          return reason
-        }
+        if let reason = run(jobs, on: context) { return (reason, jobs) }
       }
     }
 

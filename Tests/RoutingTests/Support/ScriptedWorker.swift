@@ -131,7 +131,11 @@ final class ScriptedWorker: Sendable {
         if contexts[sample].count == limit(sample) { output.finishReason = .length }
         var message = Baton_V1_DecodeResponse()
         message.outputs = [output]
-        try await response.write(message)
+        do { try await response.write(message) } catch {
+          // Whoever is to hang may be cancelled before it does.
+          if case .hang = act { state.withLock { $0.cancelled += 1 } }
+          throw error
+        }
         state.withLock { $0.sent += 1 }
         messages += 1
       }
