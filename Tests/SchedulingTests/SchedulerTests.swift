@@ -23,7 +23,8 @@ import Testing
   }
 
   /// Everything that comes is served in the end, in whatever order, with few blocks, and the books hold in every step.
-  @Test(arguments: 0..<10) func everybodyIsServed(seed: Int) throws {
+  /// With the higher seeds, prompts come from elsewhere as well, sooner or later or not at all.
+  @Test(arguments: 0..<40) func everybodyIsServed(seed: Int) throws {
     var random = SplitMix64(seed: UInt64(seed))
     func pick(_ count: Int) -> Int { Int(random.next() % UInt64(count)) }
     let size = 4
@@ -40,6 +41,7 @@ import Testing
     var served = 0
     var next: UInt64 = 1
     var steps = 0
+    var (reserved, bound): ([SequenceGroup], [SequenceGroup]) = ([], [])
     while next <= 120 || !open.isEmpty {
       steps += 1
       try #require(steps < 60_000, "nobody gets on")
@@ -50,7 +52,8 @@ import Testing
         let group = SequenceGroup(
           key: next, samples: [[TokenID]](repeating: tokens, count: 1 + pick(2)), prefixCount: length,
           hashes: BlockHash.chain(tokens: tokens, blockSize: size, salt: ""),
-          root: BlockHash.root(salt: "", blockSize: size), priority: pick(3), arrival: start + .milliseconds(steps))
+          root: BlockHash.root(salt: "", blockSize: size), priority: pick(3), arrival: start + .milliseconds(steps),
+          isReceived: seed >= 10 && pick(2) == 0)
         open[next] = (group, min(48, length + 1 + pick(20)))
         scheduler.add(group)
         next += 1
@@ -80,6 +83,30 @@ import Testing
           open[entry.group.key] = nil
           served += 1
         }
+      }
+      reserved += scheduler.output.reserved
+      bound += scheduler.output.bound
+      let settled = scheduler.output.bound + scheduler.output.withdrawn
+      reserved.removeAll { group in settled.contains { $0 === group } }
+      for group in reserved where pick(8) == 0 {
+        if seed % 2 == 0, pick(6) == 0 {
+          scheduler.computeHere(group)
+          reserved.removeAll { $0 === group }
+        } else {
+          #expect(scheduler.requestBlocks(for: group))
+        }
+      }
+      for group in bound where pick(4) == 0 {
+        bound.removeAll { $0 === group }
+        if pick(6) == 0 {
+          scheduler.computeHere(group)
+          continue
+        }
+        for index in group.leader.sealedCount..<group.leader.hashes.count {
+          scheduler.commitReceived(group, index: index, checksum: 0)
+        }
+        scheduler.finishReceiving(group)
+        for sequence in group.sequences { sequence.append(TokenID(sequence.sample)) }
       }
       try scheduler.checkIntegrity(pins: 0)
     }
