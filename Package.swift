@@ -12,7 +12,11 @@ let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
 let grpc: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
 let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
-let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbird: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -44,6 +48,8 @@ let coreTargets: [Target] = [
   core("SpeculativeDecoding", ["ServingTypes"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+  .systemLibrary(name: "CHiredis"),
+  core("Directory", ["ServingTypes", "CHiredis"]),
 ]
 
 let coreTests: [Target] = [
@@ -55,10 +61,10 @@ let coreTests: [Target] = [
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
+  test("DirectoryTests", ["Directory"]),
 ]
 
 let shellTargets: [Target] = [
-  .systemLibrary(name: "CHiredis"),
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
   core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
@@ -68,32 +74,39 @@ let shellTargets: [Target] = [
     [
       "ServingTypes", "CKernels", "Engine", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, protobuf,
     ]),
-  core("Directory", ["ServingTypes", "CHiredis"]),
   core(
     "Routing",
     ["ServingTypes", "Observability", "Tokenization", "ServingProtos", "RPC", "Directory", grpc, grpcProtobuf, logging]),
-  core("OpenAIAPI", ["ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, logging]),
+  core(
+    "OpenAIAPI",
+    [
+      "ServingTypes", "Observability", "Tokenization", "Routing", hummingbird, nio, nioHTTP,
+      httpTypes, lifecycle, logging,
+    ]),
   core(
     "PrefillServer",
     [
-      "ServingTypes", "Observability", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory", grpc, grpcProtobuf,
-      logging,
+      "ServingTypes", "Observability", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory",
+      grpc, grpcProtobuf, logging,
     ]),
   core(
     "DecodeServer",
     [
-      "ServingTypes", "Observability", "Tokenization", "Engine", "ServingProtos", "RPC", "KVTransfer", "Directory",
-      grpc,
-      grpcProtobuf, logging,
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "ServingProtos", "GRPCTransport", "RPC",
+      "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
     "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Engine", "RPC", "GRPCTransport", "Directory",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport", "Directory",
       "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
+    ],
+    exclude: [
+      "Commands/Serve.swift", "Commands/Router.swift", "Commands/Prefill.swift", "Commands/Decode.swift",
+      "Commands/Generate.swift",
     ],
     swiftSettings: strict),
 ]
@@ -104,9 +117,13 @@ let shellTests: [Target] = [
   test(
     "KVTransferTests",
     ["KVTransfer", "Engine", "ServingProtos", "GRPCTransport", "ServingTestKit", grpc, grpcProtobuf, protobuf]),
-  test("DirectoryTests", ["Directory", "ServingTestKit"]),
-  test("RoutingTests", ["Routing", "ServingTestKit"]),
-  test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit"]),
+  test(
+    "RoutingTests",
+    [
+      "ServingTypes", "Observability", "Tokenization", "ServingProtos", "GRPCTransport", "RPC", "Directory", "Routing",
+      "RouterServer", grpc, grpcProtobuf, protobuf,
+    ]),
+  test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle]),
   test("WorkerTests", ["PrefillServer", "DecodeServer", "RouterServer", "ServingTestKit"]),
   test("IntegrationTests", ["ServingTypes", "ServingProtos", "RPC", "GRPCTransport", "ServingTestKit"]),
   test("TidyTests", []),
@@ -122,6 +139,9 @@ let package = Package(
       .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
       .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
       .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+      .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+      .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
+      .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
       .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
       .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
       .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),

@@ -22,6 +22,10 @@ enum EngineCommand: Sendable {
   /// Nobody can ask for anything any more.
   case abandon
 
+  var isSubmission: Bool {
+    if case .submit = self { true } else { false }
+  }
+
   /// Answers whoever waits for a command that nobody will carry out.
   func refuse(_ error: ServingError) {
     switch self {

@@ -32,6 +32,8 @@ public struct EngineConfiguration: Sendable {
   public var enableSpecDecode: Bool
   /// Draft tokens of one sequence in one step at most.
   public var numSpeculativeTokens: Int
+  /// Fewer drafts, down to none, where measured acceptance and step times say that they do not pay; off: always as many.
+  public var adaptsDraftLength: Bool
   /// Prove on every change to idle that no block leaked; a leak stops the engine.
   public var checkIntegrityOnIdle: Bool
   /// Entries of the log that `cacheChanges()` reads; more changes between two calls give a resync.
@@ -46,6 +48,7 @@ public struct EngineConfiguration: Sendable {
     maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
     batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, schedulingInterval: Duration = .zero,
     batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, numSpeculativeTokens: Int = 4,
+    adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
@@ -64,6 +67,7 @@ public struct EngineConfiguration: Sendable {
     self.batchMergeWindow = batchMergeWindow
     self.enableSpecDecode = enableSpecDecode
     self.numSpeculativeTokens = numSpeculativeTokens
+    self.adaptsDraftLength = adaptsDraftLength
     self.checkIntegrityOnIdle = checkIntegrityOnIdle
     self.cacheLogLimit = cacheLogLimit
     self.stopGracePeriod = stopGracePeriod

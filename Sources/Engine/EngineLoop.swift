@@ -1,13 +1,38 @@
+import Glibc
+import KVCache
 import ModelRuntime
+import Scheduling
 import ServingTypes
 
-/// What the engine's thread runs: take the mailbox, schedule, compute, sample, report.
+/// What the engine's thread runs: take the mailbox, schedule, draft, compute, sample, report.
+///
+/// Everything here belongs to that thread, but for `mailbox` and `snapshot`.
 final class EngineLoop {
   let executor: any ModelExecutor
   let configuration: EngineConfiguration
   let maximumContextLength: Int
   let mailbox: EngineMailbox
   let snapshot: Lock<EngineStatistics>
+  let endOfGeneration: [TokenID]
+  let blockSize: Int
+  let memory: BlockMemory
+  let vocabularySize: Int
+
+  let scheduler: Scheduler
+  var requests: [UInt64: ActiveRequest] = [:]
+  var statistics: EngineStatistics
+  var outgoing: [Outgoing] = []
+  var sampler: Sampler
+  var batch = ForwardBatch()
+  var scratchTokens: [TokenID] = []
+  private var contents = EngineMailbox.Contents()
+  private var earliestDeadline: ContinuousClock.Instant?
+  private var drainReplies: [EngineCommand.Reply<Void>] = []
+  private var stopReplies: [EngineCommand.Reply<Void>] = []
+  private var isStopping = false
+  /// Something happened since the books were last checked on idle.
+  private var isDirty = false
+  private var reportedQueueStep: UInt64 = 0
 
   init(
     executor: any ModelExecutor, configuration: EngineConfiguration, maximumContextLength: Int, mailbox: EngineMailbox,
@@ -18,11 +43,188 @@ final class EngineLoop {
     self.maximumContextLength = maximumContextLength
     self.mailbox = mailbox
     self.snapshot = snapshot
+    endOfGeneration = executor.endOfGenerationTokens
+    blockSize = executor.layout.blockSize
+    memory = executor.memory
+    vocabularySize = executor.vocabularySize
+    statistics = snapshot.withLock { $0 }
+    sampler = Sampler(
+      vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+    scheduler = Scheduler(
+      configuration: SchedulerConfiguration(
+        blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
+        maxNumBatchedTokens: configuration.maxNumBatchedTokens, maxPrefillTokens: configuration.maxPrefillTokens,
+        prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
+        enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
+        maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy),
+      pool: BlockPool(
+        blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
+        logLimit: configuration.cacheLogLimit))
   }
 
-  func run() { refuseEverything() }
+  // MARK: The loop
 
-  /// Ends everything that waits in the mailbox.
+  func run() {
+    var wait = 0.5
+    while !isStopping {
+      let wasIdle = requests.isEmpty
+      mailbox.take(into: &contents, waiting: wait)
+      if wasIdle, configuration.batchMergeWindow > .zero, contents.commands.contains(where: \.isSubmission) {
+        handle(contents)
+        sleep(seconds: configuration.batchMergeWindow.seconds)
+        mailbox.take(into: &contents, waiting: 0)
+      }
+      handle(contents)
+      if isStopping { break }
+      let start = ContinuousClock.now
+      expire(now: start)
+      let hasWorked = requests.isEmpty ? false : step(now: start)
+      report()
+      if requests.isEmpty { idle() }
+      // With work that cannot go on, blocks or time must come first: both end the wait.
+      wait = hasWorked ? 0 : requests.isEmpty ? 0.5 : 0.02
+      if hasWorked, configuration.schedulingInterval > .zero {
+        sleep(seconds: (configuration.schedulingInterval - (ContinuousClock.now - start)).seconds)
+      }
+    }
+    shutDown()
+  }
+
+  private func sleep(seconds: Double) {
+    guard seconds > 0 else { return }
+    var time = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
+    var rest = timespec()
+    while nanosleep(&time, &rest) == -1, errno == EINTR { time = rest }
+  }
+
+  /// Publishes the books, then says what there is to say: whoever hears of an end finds its blocks given back.
+  func report() {
+    publish()
+    for message in outgoing { message.send() }
+    outgoing.removeAll(keepingCapacity: true)
+  }
+
+  private func publish() {
+    let pool = scheduler.pool
+    statistics.activeBlocks = pool.activeCount
+    statistics.cachedBlocks = pool.cachedCount
+    statistics.freeBlocks = pool.freeCount
+    statistics.pinnedBlocks = pool.pinnedCount
+    statistics.evictions = pool.evictions
+    statistics.runningSequences = scheduler.running.count
+    statistics.waitingSequences = scheduler.waiting.count
+    statistics.receivingRequests = scheduler.receiving.count
+    statistics.pendingPrefillTokens = scheduler.pendingPrefillTokens
+    statistics.preemptions = scheduler.preemptionCount
+    statistics.singleFlightWaits = scheduler.singleFlightWaits
+    statistics.copyOnWriteCopies = scheduler.copyOnWriteCopies
+    statistics.heartbeat = .now
+    let statistics = statistics
+    snapshot.withLock { $0 = statistics }
+  }
+
+  private func idle() {
+    guard scheduler.pool.pinTotal == 0 else { return }
+    if isDirty, configuration.checkIntegrityOnIdle {
+      do throws(ServingError) {
+        try checkIntegrity()
+      } catch {
+        statistics.failure = error.message
+        isStopping = true
+      }
+    }
+    isDirty = false
+    if !drainReplies.isEmpty {
+      for reply in drainReplies { reply.resume(returning: .success(())) }
+      drainReplies.removeAll()
+    }
+  }
+
+  func checkIntegrity() throws(ServingError) {
+    try scheduler.checkIntegrity(pins: scheduler.pool.pinTotal)
+    guard requests.isEmpty else { return }
+    let pool = scheduler.pool
+    if pool.activeCount != pool.pinnedCount || !scheduler.running.isEmpty || !scheduler.waiting.isEmpty {
+      throw ServingError(
+        .internalError,
+        "engine: no request is left, but \(pool.activeCount) blocks are active, \(pool.pinnedCount) of them pinned,"
+          + " \(scheduler.running.count) sequences run and \(scheduler.waiting.count) wait")
+    }
+  }
+
+  // MARK: The mailbox
+
+  private func handle(_ contents: EngineMailbox.Contents) {
+    if !contents.isEmpty { isDirty = true }
+    for block in contents.releases { scheduler.unpin(block) }
+    for command in contents.commands { handle(command) }
+  }
+
+  private func handle(_ command: EngineCommand) {
+    switch command {
+    case .submit(let submission): accept(submission)
+    case .cancel(let key):
+      if let request = requests[key] { fail(request, ServingError(.cancelled, "the request was cancelled")) }
+    case .stopSample(let key, let sample): stopSample(key, sample)
+    case .reserve(let key, let reply): reserve(key, reply)
+    case .bind(let key, let reply): bind(key, reply)
+    case .commit(let key, let index, let checksum): commit(key, index: index, checksum: checksum)
+    case .complete(let key, let end): complete(key, end)
+    case .computeHere(let key): if let request = requests[key] { computeHere(request) }
+    case .heldBlocks(let key, let reply): outgoing.append(.count(reply, .success(heldBlocks(key))))
+    case .lend(let hashes, let reply): outgoing.append(.loans(reply, lend(hashes)))
+    case .cacheChanges(let reply): outgoing.append(.changes(reply, scheduler.takeCacheChanges()))
+    case .checkIntegrity(let reply):
+      let result = Result { () throws(ServingError) in try checkIntegrity() }
+      outgoing.append(.done(reply, result))
+    case .drain(let reply): drainReplies.append(reply)
+    case .stop(let reply):
+      stopReplies.append(reply)
+      isStopping = true
+    case .abandon: isStopping = true
+    }
+  }
+
+  func noteDeadline(_ deadline: ContinuousClock.Instant?) {
+    guard let deadline else { return }
+    earliestDeadline = earliestDeadline.map { min($0, deadline) } ?? deadline
+  }
+
+  private func expire(now: ContinuousClock.Instant) {
+    guard let earliest = earliestDeadline, now >= earliest else { return }
+    for request in Array(requests.values) {
+      if let deadline = request.submission.request.deadline, now >= deadline {
+        fail(request, ServingError(.deadlineExceeded, "the request's deadline passed"))
+      }
+    }
+    earliestDeadline = requests.values.compactMap(\.submission.request.deadline).min()
+  }
+
+  // MARK: The end
+
+  private func shutDown() {
+    let error = statistics.failure.map { ServingError(.internalError, $0) } ?? EngineMailbox.stopped
+    mailbox.stopAdmitting()
+    endEverything(error)
+    report()
+    // Blocks are read by others until their pins come back; the memory itself lives as long as its last reader.
+    let end = ContinuousClock.now + configuration.stopGracePeriod
+    while scheduler.pool.pinTotal > 0, ContinuousClock.now < end {
+      mailbox.take(into: &contents, waiting: 0.05)
+      handle(contents)
+      endEverything(error)
+      report()
+    }
+    report()
+    refuseEverything()
+    for reply in stopReplies + drainReplies { reply.resume(returning: .success(())) }
+  }
+
+  private func endEverything(_ error: ServingError) {
+    for request in Array(requests.values) { fail(request, error) }
+  }
+
+  /// Closes the mailbox and answers everything that waits in it.
   func refuseEverything() {
     for command in mailbox.close().commands { command.refuse(EngineMailbox.stopped) }
   }

@@ -56,6 +56,8 @@ public struct EngineStatistics: Hashable, Sendable {
   public var requestsFailed: UInt64 = 0
   public var stepSeconds = Histogram()
   public var queueSeconds = Histogram()
+  /// Set once the engine has stopped by itself, because its books were wrong.
+  public var failure: String?
   /// The last sign of life: the end of a step, or a turn of the idle loop.
   public var heartbeat = ContinuousClock.now
 

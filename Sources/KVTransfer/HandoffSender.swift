@@ -82,7 +82,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
     try require(peer: phase != .opened, "credit before start")
     try require(peer: count > 0, "a credit of \(count) blocks")
     try require(
-      peer: count <= blocks - sent - credit, "credit for \(sent + credit + count) blocks where \(blocks) are to be sent")
+      peer: count <= blocks - sent - credit, "credit for \(count) blocks more where \(blocks - sent - credit) are left")
     credit += count
     return flush()
   }

@@ -26,42 +26,52 @@ public struct PrefillService: RegistrableRPCService {
       deserializer: ProtobufDeserializer<Baton_V1_PrefillRequest>(), serializer: PrefillResponseSerializer()
     ) { request, context in
       StreamingServerResponse { writer in
-        try await serve(request.messages, writer: writer, cancellation: context.cancellation)
+        try await serve(request.messages, deadline: context.deadline, writer: writer)
         return [:]
       }
     }
   }
 
   private func serve(
-    _ messages: RPCAsyncSequence<Baton_V1_PrefillRequest, any Error>,
-    writer: RPCWriter<HandoffMessage<LentBlock>>, cancellation: ServerContext.RPCCancellationHandle
+    _ messages: RPCAsyncSequence<Baton_V1_PrefillRequest, any Error>, deadline: ContinuousClock.Instant?,
+    writer: RPCWriter<HandoffMessage<LentBlock>>
   ) async throws {
-    var iterator = messages.makeAsyncIterator()
-    guard case .open(let open) = try await iterator.next()?.message else {
+    var requests = messages.makeAsyncIterator()
+    guard case .open(let open) = try await requests.next()?.message else {
       throw ServingError(.invalidArgument, "a hand-off begins with open")
     }
-    let handle = try engine.prefill(request(open), heldBlocks: Int(open.heldBlocks))
+    let handle = try engine.prefill(request(open, deadline: deadline), heldBlocks: Int(open.heldBlocks))
     let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks))
     let start = ContinuousClock.now
     var isComplete = false
     defer {
       handle.cancel()
       handoff.abandon()
-      let sent = handoff.sentBlocks
-      let bytes = sent * engine.layout.blockBytes()
-      statistics.count {
-        $0.sentBlocks += sent
-        $0.sentBytes += bytes
-        $0.sendSeconds += (ContinuousClock.now - start).seconds
-        if isComplete { $0.completedSends += 1 } else { $0.failedSends += 1 }
+      let blocks = handoff.sentBlocks
+      let bytes = blocks * engine.layout.blockBytes()
+      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      statistics.count { [isComplete] counts in
+        counts.sentBlocks += blocks
+        counts.sentBytes += bytes
+        counts.sendSeconds += seconds
+        if isComplete { counts.completedSends += 1 } else { counts.failedSends += 1 }
       }
     }
     try await handoff.run(
-      events: handle.events, requests: iterator, read: \.control, writer: writer, cancellation: cancellation)
+      events: handle.events, requests: requests,
+      control: { request in
+        switch request.message {
+        case .credit(let credit): .credit(Int(credit.blocks))
+        case .ack(let ack): .acknowledge(below: Int(ack.blocks))
+        case .open, nil: .unexpected
+        }
+      }, writer: writer)
     isComplete = true
   }
 
-  private func request(_ open: Baton_V1_PrefillOpen) throws(ServingError) -> EngineRequest {
+  private func request(
+    _ open: Baton_V1_PrefillOpen, deadline: ContinuousClock.Instant?
+  ) throws(ServingError) -> EngineRequest {
     try worker.expect(incarnation: open.expectedIncarnation)
     try worker.expect(model: open.model)
     try worker.expect(layoutDigest: open.layoutDigest, description: open.layout, of: engine.layout)
@@ -70,6 +80,6 @@ public struct PrefillService: RegistrableRPCService {
       id: open.requestID.isEmpty ? .random() : RequestID(open.requestID),
       prompt: try tokenIDs(open.promptTokens, field: "prompt_tokens"),
       generated: try generatedTokens(open.generated, n: sampling.n), sampling: sampling, cacheSalt: open.cacheSalt,
-      tenant: open.tenant, priority: Int(open.priority))
+      tenant: open.tenant, priority: Int(open.priority), deadline: deadline)
   }
 }

@@ -14,8 +14,6 @@ public struct GenerationUpdates: AsyncSequence, Sendable {
     return (GenerationUpdates(consumer: Consumer(channel: channel)), GenerationSink(channel: channel))
   }
 
-  private init(consumer: Consumer) { self.consumer = consumer }
-
   public func cancel() { consumer.channel.cancel() }
 
   /// Returns when the first update is there, or the end; throws when the request failed before it.

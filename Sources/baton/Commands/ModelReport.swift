@@ -18,16 +18,16 @@ struct ModelReport: Encodable {
   var architecture: String
   var fingerprint: String
   var parameters: Int
-  var context_length: Int?
+  var contextLength: Int?
   var layers: Int?
-  var embedding_length: Int?
+  var embeddingLength: Int?
   var heads: Int?
-  var kv_heads: Int?
+  var kvHeads: Int?
   var tokenizer: String?
-  var pre_tokenizer: String?
+  var preTokenizer: String?
   var vocabulary: Int?
   /// Recognised template, or why none is.
-  var chat_template: String
+  var chatTemplate: String
   /// Tensors by type.
   var types: [String: Int]
   var tensors: [Tensor]?
@@ -42,18 +42,18 @@ struct ModelReport: Encodable {
     license = try file.optionalString("general.license")
     fingerprint = try file.modelFingerprint()
     parameters = file.tensors.reduce(0) { $0 + $1.dimensions.reduce(1, *) }
-    context_length = number("context_length")
+    contextLength = number("context_length")
     layers = number("block_count")
-    embedding_length = number("embedding_length")
+    embeddingLength = number("embedding_length")
     heads = number("attention.head_count")
-    kv_heads = number("attention.head_count_kv") ?? heads
+    kvHeads = number("attention.head_count_kv") ?? heads
     tokenizer = try file.optionalString("tokenizer.ggml.model")
-    pre_tokenizer = try file.optionalString("tokenizer.ggml.pre")
+    preTokenizer = try file.optionalString("tokenizer.ggml.pre")
     vocabulary = try file.optionalByteStrings("tokenizer.ggml.tokens")?.count
     do {
-      chat_template = "\(try file.makeChatTemplate().format)"
+      chatTemplate = "\(try file.makeChatTemplate().format)"
     } catch {
-      chat_template = "none: \(error.message)"
+      chatTemplate = "none: \(error.message)"
     }
     types = file.tensors.reduce(into: [:]) { $0["\($1.type)", default: 0] += 1 }
     if withTensors {
@@ -65,6 +65,7 @@ struct ModelReport: Encodable {
 
   func json() throws -> String {
     let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
@@ -77,13 +78,13 @@ struct ModelReport: Encodable {
     add("license", license)
     add("architecture", architecture)
     add("parameters", parameters)
-    add("context", context_length)
+    add("context", contextLength)
     add("layers", layers)
-    add("embedding", embedding_length)
-    if let heads, let kv_heads { add("heads", "\(heads), \(kv_heads) for keys and values") }
-    if let tokenizer { add("tokenizer", pre_tokenizer.map { "\(tokenizer), \($0)" } ?? tokenizer) }
+    add("embedding", embeddingLength)
+    if let heads, let kvHeads { add("heads", "\(heads), \(kvHeads) for keys and values") }
+    if let tokenizer { add("tokenizer", preTokenizer.map { "\(tokenizer), \($0)" } ?? tokenizer) }
     add("vocabulary", vocabulary)
-    add("chat template", chat_template)
+    add("chat template", chatTemplate)
     add("tensor types", types.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", "))
     add("fingerprint", fingerprint)
     for tensor in tensors ?? [] {

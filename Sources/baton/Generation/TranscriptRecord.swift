@@ -19,7 +19,7 @@ struct TranscriptRecord: Encodable {
     var worker: String
     var role: String
     var cost: Double
-    var predicted_cached_blocks: Int
+    var predictedCachedBlocks: Int
     var load: Double
     var chosen: Bool
   }
@@ -27,26 +27,26 @@ struct TranscriptRecord: Encodable {
   struct Route: Encodable {
     var decode: Worker?
     var prefill: Worker?
-    var decode_cached_tokens: Int
-    var prefill_cached_tokens: Int
-    var computed_tokens: Int
-    var transferred_blocks: Int
-    var transferred_bytes: Int
-    var drafted_tokens: Int
-    var accepted_tokens: Int
+    var decodeCachedTokens: Int
+    var prefillCachedTokens: Int
+    var computedTokens: Int
+    var transferredBlocks: Int
+    var transferredBytes: Int
+    var draftedTokens: Int
+    var acceptedTokens: Int
     var migrations: Int
     var candidates: [Candidate]
   }
 
-  /// Seconds. `total` and `first_text` are the client's, the others the workers'.
+  /// Seconds. `total` and `firstText` are the client's, the others the workers'.
   struct Timing: Encodable {
-    var decode_queue: Double
-    var prefill_queue: Double
+    var decodeQueue: Double
+    var prefillQueue: Double
     var prefill: Double
     var transfer: Double
-    var first_token: Double
+    var firstToken: Double
     var decode: Double
-    var first_text: Double?
+    var firstText: Double?
     var total: Double
   }
 
@@ -62,46 +62,46 @@ struct TranscriptRecord: Encodable {
     }
   }
 
-  var request_id: String
+  var requestId: String
   var model: String
-  var prompt_token_ids: [TokenID]
-  var token_ids: [TokenID]
+  var promptTokenIds: [TokenID]
+  var tokenIds: [TokenID]
   var text: String
-  var finish_reason: String?
+  var finishReason: String?
   var logprobs: [Float?]
-  var top_logprobs: [[TopLogprob]]
+  var topLogprobs: [[TopLogprob]]
   var timing: Timing
-  var cached_tokens: Int
-  var tokens_per_second: Double
+  var cachedTokens: Int
+  var tokensPerSecond: Double
   var route: Route
 
   init(_ transcript: GenerationTranscript) {
-    request_id = transcript.requestID
+    requestId = transcript.requestID
     model = transcript.model
-    prompt_token_ids = transcript.promptTokens
-    token_ids = transcript.tokens.map(\.id)
+    promptTokenIds = transcript.promptTokens
+    tokenIds = transcript.tokens.map(\.id)
     text = transcript.text
-    finish_reason = transcript.finish?.rawValue
+    finishReason = transcript.finish?.rawValue
     logprobs = transcript.tokens.contains { $0.logprob != nil } ? transcript.tokens.map(\.logprob) : []
-    top_logprobs = transcript.tokens.map { $0.top.map { TopLogprob(token: $0.token, logprob: $0.logprob) } }
-    cached_tokens = transcript.usage.cachedTokens
-    tokens_per_second = transcript.tokensPerSecond
+    topLogprobs = transcript.tokens.map { $0.top.map { TopLogprob(token: $0.token, logprob: $0.logprob) } }
+    cachedTokens = transcript.usage.cachedTokens
+    tokensPerSecond = transcript.tokensPerSecond
     let timeline = transcript.timeline
     timing = Timing(
-      decode_queue: timeline.decodeQueueSeconds, prefill_queue: timeline.prefillQueueSeconds,
-      prefill: timeline.prefillSeconds, transfer: timeline.transferSeconds, first_token: timeline.firstTokenSeconds,
-      decode: timeline.decodeSeconds, first_text: transcript.firstTextSeconds, total: transcript.totalSeconds)
+      decodeQueue: timeline.decodeQueueSeconds, prefillQueue: timeline.prefillQueueSeconds,
+      prefill: timeline.prefillSeconds, transfer: timeline.transferSeconds, firstToken: timeline.firstTokenSeconds,
+      decode: timeline.decodeSeconds, firstText: transcript.firstTextSeconds, total: transcript.totalSeconds)
     let route = transcript.route
     self.route = Route(
       decode: route.decode.map(Worker.init), prefill: route.prefill.map(Worker.init),
-      decode_cached_tokens: route.decodeCachedTokens, prefill_cached_tokens: route.prefillCachedTokens,
-      computed_tokens: route.computedTokens, transferred_blocks: route.transferredBlocks,
-      transferred_bytes: route.transferredBytes, drafted_tokens: route.draftedTokens,
-      accepted_tokens: route.acceptedTokens, migrations: route.migrations,
+      decodeCachedTokens: route.decodeCachedTokens, prefillCachedTokens: route.prefillCachedTokens,
+      computedTokens: route.computedTokens, transferredBlocks: route.transferredBlocks,
+      transferredBytes: route.transferredBytes, draftedTokens: route.draftedTokens,
+      acceptedTokens: route.acceptedTokens, migrations: route.migrations,
       candidates: route.candidates.map { candidate in
         Candidate(
           worker: candidate.worker.value, role: candidate.role.rawValue, cost: candidate.cost,
-          predicted_cached_blocks: candidate.predictedCachedBlocks, load: candidate.load, chosen: candidate.chosen)
+          predictedCachedBlocks: candidate.predictedCachedBlocks, load: candidate.load, chosen: candidate.chosen)
       })
   }
 }

@@ -1,0 +1,73 @@
+// Norm, quantisation, gating, rotation and storing, for whichever path includes this.
+#pragma once
+#include <math.h>
+
+#include "k_kernels.h"
+#include "k_vector.h"
+
+static void rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *y) {
+  f32x16 squares = v_set(0);
+  for (size_t i = 0; i < count; i += 16) squares = v_fma(v_load(x + i), v_load(x + i), squares);
+  float scale = 1.0f / sqrtf(v_sum(squares) / (float)count + epsilon);
+  for (size_t i = 0; i < count; i += 16) v_store(y + i, v_load(x + i) * scale * v_load(weight + i));
+}
+
+static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales) {
+  const float magic = 12582912.0f;  // as in v_exp
+  for (size_t b = 0; b < count / 32; b++) {
+    f32x16 v[2] = {v_load(x + 32 * b), v_load(x + 32 * b + 16)};
+    f32x16 magnitudes = v_max(v_max(v[0], -v[0]), v_max(v[1], -v[1]));
+    float largest = v_largest(magnitudes);
+    float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    int32_t sums[2];
+    for (int half = 0; half < 2; half++) {
+      f32x16 shifted = v[half] * inverse + magic;
+      i32x16 code = __builtin_bit_cast(i32x16, shifted) - 0x4b400000;
+      i8x16 narrow = __builtin_convertvector(code, i8x16);
+      memcpy(codes + 32 * b + 16 * half, &narrow, 16);
+      sums[half] = 0;
+      for (int i = 0; i < 16; i++) sums[half] += narrow[i];
+    }
+    float d = largest / 127.0f;
+    scales[b].d = d;
+    scales[b].sum = d * (float)(sums[0] + sums[1]);
+    scales[b].low = -32 * sums[0];
+    scales[b].high = -32 * sums[1];
+  }
+}
+
+static void gate(k_gate kind, const float *gate, const float *up, size_t count, float *out) {
+  for (size_t i = 0; i < count; i += 16) {
+    f32x16 g = v_load(gate + i);
+    f32x16 exponent = -g;
+    if (kind == K_GATE_GELU_TANH) {
+      // (1 + tanh u) / 2 = 1 / (1 + e^(−2u)), u = √(2/π) (g + 0.044715 g³)
+      exponent = v_fma(g * g * v_set(0.044715f), g, g) * -1.5957691216f;
+    }
+    v_store(out + i, g / (v_exp(exponent) + 1.0f) * v_load(up + i));
+  }
+}
+
+static void rope(k_rope kind, float *x, const float *cosines, const float *sines, size_t head_size) {
+  size_t half = head_size / 2;
+  size_t step = kind == K_ROPE_INTERLEAVED ? 2 : 1;
+  size_t apart = kind == K_ROPE_INTERLEAVED ? 1 : half;
+  for (size_t i = 0; i < half; i++) {
+    float a = x[i * step];
+    float b = x[i * step + apart];
+    x[i * step] = a * cosines[i] - b * sines[i];
+    x[i * step + apart] = a * sines[i] + b * cosines[i];
+  }
+}
+
+static void store(k_kv_dtype dtype, const float *x, size_t count, void *destination) {
+  switch (dtype) {
+    case K_KV_F32: memcpy(destination, x, count * 4); break;
+    case K_KV_F16:
+      for (size_t i = 0; i < count; i += 16) v_store_half((uint16_t *)destination + i, v_load(x + i));
+      break;
+    case K_KV_BF16:
+      for (size_t i = 0; i < count; i += 16) v_store_bf16((uint16_t *)destination + i, v_load(x + i));
+      break;
+  }
+}

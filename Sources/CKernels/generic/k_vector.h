@@ -1,0 +1,162 @@
+// Sixteen float lanes, for whichever path includes this: one register, two, or plain arrays. The operations are exactly
+// rounded ones in a fixed order, so that every path gives the same bits.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "k_types.h"
+
+// The functions below are always inlined, so no vector crosses a call.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define K_INLINE static inline __attribute__((always_inline, unused))
+
+typedef float f32x16 __attribute__((ext_vector_type(16)));
+typedef float f32x8 __attribute__((ext_vector_type(8)));
+typedef float f32x4 __attribute__((ext_vector_type(4)));
+typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
+typedef uint8_t u8x16 __attribute__((ext_vector_type(16)));
+typedef int8_t i8x16 __attribute__((ext_vector_type(16)));
+typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+
+K_INLINE f32x16 v_load(const float *from) {
+  f32x16 value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+K_INLINE void v_store(float *to, f32x16 value) { memcpy(to, &value, sizeof value); }
+
+K_INLINE i32x16 v_load_i32(const void *from) {
+  i32x16 value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+K_INLINE f32x16 v_set(float value) { return (f32x16)value; }
+
+K_INLINE f32x16 v_fma(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
+
+/// Lanes of `yes` where the mask's lane is −1, of `no` where it is 0.
+K_INLINE f32x16 v_select(i32x16 mask, f32x16 yes, f32x16 no) {
+  return __builtin_bit_cast(f32x16, (__builtin_bit_cast(i32x16, yes) & mask) | (__builtin_bit_cast(i32x16, no) & ~mask));
+}
+
+K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return v_select(a > b, a, b); }
+
+K_INLINE f32x16 v_from_i32(i32x16 value) { return __builtin_convertvector(value, f32x16); }
+
+K_INLINE f32x16 v_from_i8(const void *from) {
+  i8x16 value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, f32x16);
+}
+
+K_INLINE f32x16 v_from_u8(const void *from) {
+  u8x16 value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_convertvector(value, f32x16);
+}
+
+K_INLINE f32x16 v_load_half(const void *from) {
+#if defined(K_PATH_IS_AVX512)
+  return __builtin_bit_cast(f32x16, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from)));
+#elif defined(K_PATH_IS_AVX2)
+  f32x8 low = __builtin_bit_cast(f32x8, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)));
+  f32x8 high = __builtin_bit_cast(f32x8, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from + 1)));
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+  uint16_t halves[16];
+  float values[16];
+  memcpy(halves, from, sizeof halves);
+  for (int i = 0; i < 16; i++) values[i] = k_half_to_float(halves[i]);
+  return v_load(values);
+#endif
+}
+
+K_INLINE void v_store_half(void *to, f32x16 value) {
+#if defined(K_PATH_IS_AVX512)
+  _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(__builtin_bit_cast(__m512, value), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(K_PATH_IS_AVX2)
+  f32x8 low = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7);
+  f32x8 high = __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+  _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph(__builtin_bit_cast(__m256, low), _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128((__m128i *)to + 1, _mm256_cvtps_ph(__builtin_bit_cast(__m256, high), _MM_FROUND_TO_NEAREST_INT));
+#else
+  uint16_t halves[16];
+  for (int i = 0; i < 16; i++) halves[i] = k_float_to_half(value[i]);
+  memcpy(to, halves, sizeof halves);
+#endif
+}
+
+K_INLINE f32x16 v_load_bf16(const void *from) {
+  u16x16 value;
+  memcpy(&value, from, sizeof value);
+  return __builtin_bit_cast(f32x16, __builtin_convertvector(value, i32x16) << 16);
+}
+
+K_INLINE void v_store_bf16(void *to, f32x16 value) {
+  i32x16 bits = __builtin_bit_cast(i32x16, value);
+  i32x16 rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  u16x16 result = __builtin_convertvector(rounded >> 16, u16x16);
+  memcpy(to, &result, sizeof result);
+}
+
+/// Folds the lanes in halves: 16, 8, 4, 2, 1.
+K_INLINE float v_sum(f32x16 v) {
+  f32x8 eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7)
+                + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  f32x4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+K_INLINE float v_largest(f32x16 v) {
+  float lanes[16];
+  v_store(lanes, v);
+  float largest = lanes[0];
+  for (int i = 1; i < 16; i++) largest = lanes[i] > largest ? lanes[i] : largest;
+  return largest;
+}
+
+/// Lane i of the result is `v_sum(v[i])`, in the same order of additions.
+K_INLINE f32x16 v_sum_each(const f32x16 v[16]) {
+  f32x16 a[8], b[4], c[2];
+  for (int i = 0; i < 8; i++) {
+    a[i] = __builtin_shufflevector(v[i], v[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+           + __builtin_shufflevector(v[i], v[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  }
+  for (int i = 0; i < 4; i++) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27)
+           + __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+  }
+  for (int i = 0; i < 2; i++) {
+    c[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+           + __builtin_shufflevector(b[i], b[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  }
+  return __builtin_shufflevector(c[0], c[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
+         + __builtin_shufflevector(c[0], c[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+}
+
+/// e^x within 2 units in the last place; exactly 1 at 0, and 0 below −87.
+/// Source: the range reduction and polynomial of Cephes' expf.
+K_INLINE f32x16 v_exp(f32x16 x) {
+  const float magic = 12582912.0f;  // 1.5 × 2^23: adding it rounds to an integer, which the low bits then hold
+  i32x16 under = x < v_set(-87.0f);
+  x = v_select(x > v_set(88.0f), v_set(88.0f), x);
+  x = v_select(under, v_set(-87.0f), x);
+  f32x16 shifted = v_fma(x, v_set(1.44269504f), v_set(magic));
+  f32x16 n = shifted - magic;
+  f32x16 r = v_fma(n, v_set(-0.693359375f), x);
+  r = v_fma(n, v_set(2.12194440e-4f), r);
+  f32x16 p = v_fma(v_set(1.9875691500e-4f), r, v_set(1.3981999507e-3f));
+  p = v_fma(p, r, v_set(8.3334519073e-3f));
+  p = v_fma(p, r, v_set(4.1665795894e-2f));
+  p = v_fma(p, r, v_set(1.6666665459e-1f));
+  p = v_fma(p, r, v_set(5.0000001201e-1f));
+  f32x16 y = v_fma(p, r * r, r) + 1.0f;
+  f32x16 scaled = __builtin_bit_cast(f32x16, __builtin_bit_cast(i32x16, y) + (__builtin_bit_cast(i32x16, shifted) << 23));
+  return v_select(under, v_set(0.0f), scaled);
+}
+
+K_INLINE float s_exp(float x) { return v_exp(v_set(x))[0]; }

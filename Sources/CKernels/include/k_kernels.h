@@ -1,0 +1,88 @@
+#pragma once
+#include "k_attention.h"
+#include "k_matrix.h"
+
+/// The sets of instructions that there is code for. All give the same bits.
+typedef enum {
+  K_PATH_PORTABLE = 0,
+  K_PATH_AVX2 = 1,
+  K_PATH_AVX512 = 2,
+} k_path;
+
+typedef enum {
+  K_GATE_SILU = 0,
+  K_GATE_GELU_TANH = 1,
+} k_gate;
+
+typedef enum {
+  /// Pairs (2i, 2i + 1) are rotated.
+  K_ROPE_INTERLEAVED = 0,
+  /// Pairs (i, i + head size / 2) are rotated.
+  K_ROPE_HALVES = 1,
+} k_rope;
+
+/// A block of 32 activations: value = d × code, code in −127 … 127.
+typedef struct {
+  float d;
+  /// d × the sum of the codes.
+  float sum;
+  /// −32 × the sum of the first and of the last 16 codes.
+  int32_t low;
+  int32_t high;
+} k_block_scale;
+
+/// Activations of some tokens: `[token][column]` as `f32`, and quantised unless `codes` is null.
+typedef struct {
+  const float *values;
+  const int8_t *codes;
+  const k_block_scale *scales;
+  uint32_t tokens;
+  uint32_t columns;
+} k_activations;
+
+/// The kernels of one path.
+///
+/// The order of every float operation is part of their contract: sums over K ascend per block of 32 and use fused
+/// multiply-adds, sums over a head or a row are 16 interleaved partial sums that are folded in halves. Nothing depends
+/// on how many tokens or tiles one call handles.
+typedef struct {
+  k_path path;
+  const char *name;
+
+  /// y = x ÷ √(mean(x²) + epsilon) × weight; `count` is a multiple of 16; y may be x.
+  void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *y);
+
+  /// Quantises to 8 bits, scaled by the largest magnitude of each 32; `count` is a multiple of 32.
+  void (*quantize)(const float *x, size_t count, int8_t *codes, k_block_scale *scales);
+
+  /// out = activation(gate) × up; `count` is a multiple of 16.
+  void (*gate)(k_gate kind, const float *gate, const float *up, size_t count, float *out);
+
+  /// Rotates one head in place; `cosines` and `sines` have head_size / 2 elements.
+  void (*rope)(k_rope kind, float *x, const float *cosines, const float *sines, size_t head_size);
+
+  /// Converts to the stored type, rounding to nearest even; `count` is a multiple of 16.
+  void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
+
+  /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations.
+  void (*matmul_int8)(const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
+
+  /// The same from `f32` activations and dequantised weights, for every format.
+  void (*matmul_float)(const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
+
+  /// Attends the item's tokens, for the query heads of one kv head, in one pass with an online softmax.
+  /// Source: Dao et al., FlashAttention (2022); Kwon et al., PagedAttention (2023).
+  void (*attention)(const k_attention *attention, const k_attention_item *item, uint32_t kv_head);
+
+  /// Merges the item's splits, for the query heads of one kv head, into the output.
+  void (*attention_merge)(const k_attention *attention, const k_attention_item *item, uint32_t kv_head);
+} k_kernels;
+
+/// The kernels of `path`, or null where this processor cannot run them.
+const k_kernels *k_kernels_for(k_path path);
+
+/// The fastest kernels that this processor can run.
+const k_kernels *k_kernels_best(void);
+
+/// Whether a matrix of this format is multiplied with quantised activations.
+int k_format_is_quantized(k_format format);

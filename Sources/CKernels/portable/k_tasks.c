@@ -1,0 +1,139 @@
+#include "k_tasks.h"
+
+static uint32_t task_end(uint32_t rows, uint32_t rows_per_task, size_t index, size_t *begin) {
+  *begin = index * rows_per_task;
+  return *begin + rows_per_task < rows ? (uint32_t)*begin + rows_per_task : rows;
+}
+
+size_t k_matmul_plan(k_matmul_job *job, uint32_t threads) {
+  uint32_t tiles = 0;
+  for (uint32_t i = 0; i < job->matrix_count; i++) tiles += job->matrices[i]->tiles;
+  // Several tasks a thread even out what other processes take from a core.
+  uint32_t parts = threads == 1 ? 1 : threads * 8;
+  job->tiles_per_task = tiles / parts + (tiles % parts != 0);
+  return tiles / job->tiles_per_task + (tiles % job->tiles_per_task != 0);
+}
+
+void k_matmul_task(const void *context, size_t index) {
+  const k_matmul_job *job = context;
+  uint32_t begin = (uint32_t)index * job->tiles_per_task;
+  uint32_t end = begin + job->tiles_per_task;
+  uint32_t first = 0;
+  for (uint32_t i = 0; i < job->matrix_count; i++) {
+    const k_matrix *w = job->matrices[i];
+    uint32_t from = begin > first ? begin - first : 0;
+    uint32_t to = end > first ? end - first : 0;
+    if (to > w->tiles) to = w->tiles;
+    if (from < to) {
+      if (job->input.codes != NULL) {
+        job->kernels->matmul_int8(w, &job->input, from, to, job->outputs[i], job->strides[i]);
+      } else {
+        job->kernels->matmul_float(w, &job->input, from, to, job->outputs[i], job->strides[i]);
+      }
+    }
+    first += w->tiles;
+  }
+}
+
+void k_norm_task(const void *context, size_t index) {
+  const k_norm_job *job = context;
+  const k_kernels *kernels = job->kernels;
+  size_t columns = job->columns;
+  size_t row;
+  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
+  for (; row < end; row++) {
+    float *x = job->residual + row * columns;
+    if (job->delta != NULL) {
+      float *delta = job->delta + row * columns;
+      if (job->delta_weight != NULL) kernels->rms_norm(delta, job->delta_weight, job->epsilon, columns, delta);
+      for (size_t i = 0; i < columns; i++) x[i] += delta[i];
+    }
+    if (job->weight == NULL) continue;
+    float *output = job->output + row * columns;
+    kernels->rms_norm(x, job->weight, job->epsilon, columns, output);
+    if (job->codes != NULL) {
+      kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+    }
+  }
+}
+
+static void add(float *x, const float *bias, size_t count) {
+  if (bias == NULL) return;
+  for (size_t i = 0; i < count; i++) x[i] += bias[i];
+}
+
+static void rotate_heads(
+    const k_store_job *job, float *x, uint32_t heads, const float *norm, const float *cosines, const float *sines) {
+  for (size_t h = 0; h < heads; h++) {
+    float *head = x + h * job->head_size;
+    if (norm != NULL) job->kernels->rms_norm(head, norm, job->epsilon, job->head_size, head);
+    job->kernels->rope(job->rope, head, cosines, sines, job->head_size);
+  }
+}
+
+void k_store_task(const void *context, size_t index) {
+  const k_store_job *job = context;
+  size_t size = job->head_size;
+  size_t query_size = job->heads * size, kv_size = job->kv_heads * size;
+  size_t element = job->dtype == K_KV_F32 ? 4 : 2;
+  size_t row;
+  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
+  for (; row < end; row++) {
+    float *queries = job->queries + row * query_size;
+    float *keys = job->keys + row * kv_size;
+    float *values = job->values + row * kv_size;
+    const float *cosines = job->cosines + row * (size / 2);
+    const float *sines = job->sines + row * (size / 2);
+    add(queries, job->query_bias, query_size);
+    add(keys, job->key_bias, kv_size);
+    add(values, job->value_bias, kv_size);
+    rotate_heads(job, queries, job->heads, job->query_norm, cosines, sines);
+    rotate_heads(job, keys, job->kv_heads, job->key_norm, cosines, sines);
+    for (size_t i = 0; i < query_size; i++) queries[i] *= job->query_scale;
+    uint32_t position = (uint32_t)job->positions[row];
+    int32_t block = job->tables[(uint32_t)job->row_tables[row] + position / job->block_size];
+    uint8_t *base = job->pool + (size_t)block * job->block_bytes;
+    for (size_t h = 0; h < job->kv_heads; h++) {
+      size_t offset = (h * job->block_size + position % job->block_size) * size * element;
+      job->kernels->store(job->dtype, keys + h * size, size, base + job->keys_offset + offset);
+      job->kernels->store(job->dtype, values + h * size, size, base + job->values_offset + offset);
+    }
+  }
+}
+
+void k_gate_task(const void *context, size_t index) {
+  const k_gate_job *job = context;
+  size_t columns = job->columns;
+  size_t row;
+  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
+  for (; row < end; row++) {
+    float *output = job->output + row * columns;
+    job->kernels->gate(job->kind, job->gate + row * columns, job->up + row * columns, columns, output);
+    if (job->codes != NULL) {
+      job->kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+    }
+  }
+}
+
+void k_quantize_task(const void *context, size_t index) {
+  const k_quantize_job *job = context;
+  size_t columns = job->columns;
+  size_t row;
+  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
+  for (; row < end; row++) {
+    job->kernels->quantize(
+        job->input + row * columns, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+  }
+}
+
+void k_attention_task(const void *context, size_t index) {
+  const k_attention_job *job = context;
+  uint32_t heads = job->attention.kv_heads;
+  job->kernels->attention(&job->attention, &job->items[index / heads], (uint32_t)(index % heads));
+}
+
+void k_attention_merge_task(const void *context, size_t index) {
+  const k_attention_job *job = context;
+  uint32_t heads = job->attention.kv_heads;
+  job->kernels->attention_merge(&job->attention, &job->items[index / heads], (uint32_t)(index % heads));
+}

@@ -1,0 +1,27 @@
+/// How a decode worker runs hand-offs.
+public struct DecodeConfiguration: Sendable {
+  /// Prefill candidates that are tried before the prompt is computed here.
+  public var maxCandidates: Int
+  /// Blocks that may be under way at once; it bounds what a hand-off holds outside the pool.
+  public var creditWindow: Int
+  /// How long a candidate may take to say its first word, connecting included.
+  public var connectTimeout: Duration
+  /// How long a candidate may keep the request in its queue.
+  public var queueTimeout: Duration
+  /// How long a hand-off under way may stand still.
+  public var stallTimeout: Duration
+  /// With at most this many tokens left to compute after the cached ones, a hand-off costs more than it saves.
+  public var localPrefillTokens: Int
+
+  public init(
+    maxCandidates: Int = 3, creditWindow: Int = 16, connectTimeout: Duration = .seconds(2),
+    queueTimeout: Duration = .seconds(10), stallTimeout: Duration = .seconds(10), localPrefillTokens: Int = 32
+  ) {
+    self.maxCandidates = maxCandidates
+    self.creditWindow = creditWindow
+    self.connectTimeout = connectTimeout
+    self.queueTimeout = queueTimeout
+    self.stallTimeout = stallTimeout
+    self.localPrefillTokens = localPrefillTokens
+  }
+}

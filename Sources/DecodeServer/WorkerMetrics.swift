@@ -1,0 +1,105 @@
+import Engine
+import Observability
+import PrefillServer
+
+/// What an engine and its hand-offs count, reported at each collection.
+enum WorkerMetrics {
+  static func register(in registry: MetricsRegistry, engine: EngineCore, transfers: TransferStatistics) {
+    let blockBytes = engine.layout.blockBytes()
+    registry.onCollect { collector in
+      blocks(engine.statistics, blockBytes: blockBytes, collector)
+      scheduling(engine.statistics, collector)
+      tokens(engine.statistics, collector)
+      self.transfers(transfers.snapshot, collector)
+    }
+  }
+
+  private static func blocks(_ engine: EngineStatistics, blockBytes: Int, _ collector: MetricsCollector) {
+    collector.gauge("kv_blocks", help: "Blocks in the pool.", engine.blockCount)
+    collector.gauge("kv_block_bytes", help: "Bytes of one block.", blockBytes)
+    collector.gauge(
+      "kv_active_blocks", help: "Blocks referenced by sequences or pinned by transfers.", engine.activeBlocks)
+    collector.gauge("kv_cached_blocks", help: "Prefix-cache blocks that nobody uses now.", engine.cachedBlocks)
+    collector.gauge("kv_free_blocks", help: "Blocks that hold nothing.", engine.freeBlocks)
+    collector.gauge("kv_pinned_blocks", help: "Blocks pinned by transfers.", engine.pinnedBlocks)
+    let usage = ratio(engine.activeBlocks, engine.blockCount)
+    collector.gauge("memory_usage", help: "Active blocks as a share of the pool.", usage)
+    collector.gauge("gpu_mem_usage", help: "The same as memory_usage.", usage)
+    collector.counter("evictions", help: "Blocks that left the prefix cache for want of room.", Int(engine.evictions))
+    collector.counter(
+      "copy_on_write_copies", help: "Blocks copied because a sequence wrote to a shared one.",
+      Int(engine.copyOnWriteCopies))
+    collector.gauge(
+      "block_reuse_rate", help: "Prompt tokens found in the prefix cache, as a share of all.",
+      ratio(Int(engine.cachedPromptTokens), Int(engine.promptTokens)))
+  }
+
+  private static func scheduling(_ engine: EngineStatistics, _ collector: MetricsCollector) {
+    collector.gauge("scheduler_running", help: "Sequences in flight.", engine.runningSequences)
+    collector.gauge("scheduler_pending", help: "Sequences that wait.", engine.waitingSequences)
+    collector.gauge(
+      "scheduler_receiving", help: "Hand-offs that were admitted and wait for their blocks.", engine.receivingRequests)
+    collector.gauge(
+      "pending_prefill_tokens", help: "Admitted tokens still to be computed before decoding.",
+      engine.pendingPrefillTokens)
+    collector.counter("preemptions", help: "Sequences that lost their blocks to others.", Int(engine.preemptions))
+    collector.counter(
+      "single_flight_waits", help: "Requests that waited for a prefix under way.", Int(engine.singleFlightWaits))
+    for (outcome, count) in [
+      ("finished", engine.requestsFinished), ("cancelled", engine.requestsCancelled), ("failed", engine.requestsFailed),
+    ] {
+      collector.counter(
+        "engine_requests", help: "Requests that ended, by outcome.", Int(count), labels: [("outcome", outcome)])
+    }
+    collector.counter("engine_requests_accepted", help: "Requests that were queued.", Int(engine.requestsAccepted))
+    collector.histogram(
+      "step_seconds", help: "Duration of the engine's steps.", bounds: EngineStatistics.histogramBounds,
+      HistogramValue(counts: engine.stepSeconds.counts, sum: engine.stepSeconds.sum))
+    collector.histogram(
+      "queue_wait_seconds", help: "From a request's arrival to its admission.",
+      bounds: EngineStatistics.histogramBounds,
+      HistogramValue(counts: engine.queueSeconds.counts, sum: engine.queueSeconds.sum))
+  }
+
+  private static func tokens(_ engine: EngineStatistics, _ collector: MetricsCollector) {
+    collector.counter("prompt_tokens", help: "Prompt tokens of admitted requests.", Int(engine.promptTokens))
+    collector.counter(
+      "cached_prompt_tokens", help: "Prompt tokens found in the prefix cache.", Int(engine.cachedPromptTokens))
+    collector.counter(
+      "computed_prompt_tokens", help: "Prompt tokens that were computed.", Int(engine.computedPromptTokens))
+    collector.counter("generated_tokens", help: "New tokens.", Int(engine.generatedTokens))
+    collector.counter("batched_tokens", help: "Tokens of all steps.", Int(engine.batchedTokens))
+    collector.counter("steps", help: "Steps of the engine.", Int(engine.steps))
+    collector.counter("drafted_tokens", help: "Draft tokens proposed.", Int(engine.draftedTokens))
+    collector.counter("accepted_tokens", help: "Draft tokens accepted.", Int(engine.acceptedTokens))
+    collector.gauge(
+      "draft_acceptance_rate", help: "Draft tokens accepted, as a share of those proposed.",
+      ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)))
+  }
+
+  private static func transfers(_ transfers: TransferStatistics.Snapshot, _ collector: MetricsCollector) {
+    for (direction, blocks, bytes, seconds, completed, failed) in [
+      (
+        "sent", transfers.sentBlocks, transfers.sentBytes, transfers.sendSeconds, transfers.completedSends,
+        transfers.failedSends
+      ),
+      (
+        "received", transfers.receivedBlocks, transfers.receivedBytes, transfers.receiveSeconds,
+        transfers.completedReceives, transfers.failedReceives
+      ),
+    ] {
+      let labels = [("direction", direction)]
+      collector.counter("transfer_blocks", help: "Blocks that went through hand-offs.", blocks, labels: labels)
+      collector.counter("transfer_bytes", help: "Payload of those blocks.", bytes, labels: labels)
+      collector.counter("transfer_seconds", help: "Duration of hand-offs, summed up.", seconds, labels: labels)
+      for (outcome, count) in [("completed", completed), ("failed", failed)] {
+        collector.counter(
+          "transfers", help: "Hand-offs that ended, by outcome.", count, labels: labels + [("outcome", outcome)])
+      }
+    }
+    collector.counter(
+      "handoff_fallbacks", help: "Prompts computed here because no prefill worker could help.", transfers.fallbacks)
+  }
+
+  private static func ratio(_ part: Int, _ whole: Int) -> Double { whole == 0 ? 0 : Double(part) / Double(whole) }
+}

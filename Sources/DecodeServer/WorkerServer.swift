@@ -1,0 +1,163 @@
+import Directory
+import Engine
+import GRPCCore
+import GRPCTransport
+import Logging
+import Observability
+import PrefillServer
+import RPC
+import ServiceLifecycle
+import ServingProtos
+import ServingTypes
+import Tokenization
+
+/// One worker: an engine and the gRPC services of its role, its lease in the directory, its metrics.
+///
+/// `run()` serves until the task is cancelled, which ends everything at once, or a graceful shutdown drains: health and
+/// lease are withdrawn, running streams may finish within `drainTimeout`, new ones are refused.
+public final class WorkerServer: Service {
+  public let engine: EngineCore
+  public let configuration: WorkerConfiguration
+  public let transfers = TransferStatistics()
+  private let state: WorkerState
+  private let health = HealthService()
+  private let server: GRPCServer<LibGRPCServerTransport>
+  private let announcer: DirectoryAnnouncer?
+  private let drain = DrainSignal()
+  private let logger: Logger
+
+  /// Binds the address; connections wait until `run()`.
+  ///
+  /// - Parameters:
+  ///   - engine: started by `run()` and stopped when it ends.
+  ///   - directory: where the worker announces itself; nil where nobody looks for it.
+  ///   - channels: to the prefill workers.
+  /// - Throws: `unavailable` when the address cannot be bound, `invalidArgument` for TLS material of no use.
+  public init(
+    engine: EngineCore, tokenizer: any Tokenizer, configuration: WorkerConfiguration,
+    directory: (any BlockDirectory)? = nil, channels: ChannelPool, metrics: MetricsRegistry, logger: Logger
+  ) throws(ServingError) {
+    self.engine = engine
+    self.configuration = configuration
+    self.logger = logger
+    let state = WorkerState(
+      id: configuration.id, incarnation: configuration.incarnation, role: configuration.role,
+      model: configuration.model)
+    self.state = state
+    var settings = configuration.server
+    settings.gracePeriod = configuration.drainTimeout
+    let largest = engine.layout.blockBytes() + (64 << 10)
+    settings.limits.maxSendMessageBytes = max(settings.limits.maxSendMessageBytes, largest)
+    do {
+      let transport = try LibGRPCServerTransport(address: configuration.listen, configuration: settings)
+      state.listen(at: configuration.advertise ?? transport.address)
+      var services: [any RegistrableRPCService] = [health, WorkerService(engine: engine, worker: state)]
+      var names = [Baton_V1_Worker.descriptor.fullyQualifiedService, "grpc.health.v1.Health"]
+      services.append(BlocksService(engine: engine, worker: state, statistics: transfers))
+      names.append(Baton_V1_Blocks.descriptor.fullyQualifiedService)
+      if configuration.role.servesPrefill {
+        services.append(PrefillService(engine: engine, worker: state, statistics: transfers))
+        names.append(Baton_V1_Prefill.descriptor.fullyQualifiedService)
+      }
+      if configuration.role.servesDecode {
+        services.append(
+          DecodeService(
+            engine: engine, tokenizer: tokenizer, worker: state, channels: channels,
+            configuration: configuration.decode, statistics: transfers, metrics: DecodeMetrics(metrics), logger: logger))
+        names.append(Baton_V1_Decode.descriptor.fullyQualifiedService)
+      }
+      services.append(contentsOf: try ReflectionService.both(services: names))
+      var interceptors: [any ServerInterceptor] = []
+      if let token = configuration.authToken { interceptors.append(try AuthenticationInterceptor(token: token)) }
+      server = GRPCServer(transport: transport, services: services, interceptors: interceptors)
+    } catch {
+      throw ServingError(any: error)
+    }
+    announcer = directory.map { directory in
+      DirectoryAnnouncer(
+        directory: directory, configuration: configuration.announcer,
+        record: { Self.record(engine, state) }, changes: { await engine.cacheChanges() })
+    }
+    WorkerMetrics.register(in: metrics, engine: engine, transfers: transfers)
+  }
+
+  /// The address bound, with the real port where 0 was asked for.
+  public var boundAddress: String { server.transport.address }
+
+  /// This life of this worker, at the address where others reach it.
+  public var reference: WorkerReference { state.reference }
+
+  /// Whether new requests are welcome.
+  public var isReady: Bool { health.status(of: "") == .serving }
+
+  /// Whether the engine's thread still turns.
+  public func isLive(within timeout: Duration = .seconds(60)) -> Bool {
+    ContinuousClock.now - engine.statistics.heartbeat < timeout
+  }
+
+  /// Withdraws health and lease, and lets what runs finish within `drainTimeout`; `run()` then returns.
+  public func beginDraining() {
+    state.beginDraining()
+    health.shutDown()
+    drain.give()
+  }
+
+  public func run() async throws {
+    engine.start()
+    if !drain.isGiven { health.set(.serving) }
+    logger.info(
+      "worker serves",
+      metadata: [
+        "worker": "\(configuration.id)", "role": "\(configuration.role.rawValue)", "address": "\(boundAddress)",
+        "incarnation": "\(configuration.incarnation)", "layout_digest": "\(engine.layout.digest)",
+      ])
+    defer { health.shutDown() }
+    let result: Result<Void, any Error>
+    do {
+      try await withGracefulShutdownHandler {
+        try await serve()
+      } onGracefulShutdown: {
+        self.beginDraining()
+      }
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    await engine.stop()
+    logger.info("worker stopped", metadata: ["worker": "\(configuration.id)"])
+    try result.get()
+  }
+
+  private func serve() async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { [self] in
+        await drain.wait()
+        try await Task.sleep(for: configuration.drainNotice)
+        server.beginGracefulShutdown()
+      }
+      if let announcer {
+        group.addTask { [self] in
+          await withTaskGroup(of: Void.self) { announcing in
+            announcing.addTask { await announcer.run() }
+            await drain.wait()
+            announcing.cancelAll()
+          }
+        }
+      }
+      defer { group.cancelAll() }
+      try await server.serve()
+    }
+  }
+
+  private static func record(_ engine: EngineCore, _ state: WorkerState) -> WorkerRecord {
+    let statistics = engine.statistics
+    return WorkerRecord(
+      reference: state.reference, role: state.role, model: state.model, layoutDigest: engine.layout.digest,
+      blockSize: engine.layout.blockSize, blockCount: engine.blockCount,
+      maximumModelLength: engine.maximumContextLength,
+      load: WorkerLoad(
+        pendingPrefillTokens: statistics.pendingPrefillTokens, runningSequences: statistics.runningSequences,
+        waitingSequences: statistics.waitingSequences, activeBlocks: statistics.activeBlocks),
+      isDraining: state.isDraining)
+  }
+}

@@ -1,0 +1,5 @@
+/// Commands that one caller waits for.
+struct RedisJob: Sendable {
+  var commands: [RedisCommand]
+  var waiter: RedisWaiter
+}

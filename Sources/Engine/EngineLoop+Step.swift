@@ -1,0 +1,208 @@
+import KVCache
+import ModelRuntime
+import Scheduling
+import ServingTypes
+import SpeculativeDecoding
+
+// One step: schedule, draft, compute, sample.
+extension EngineLoop {
+  /// Returns false when nothing could be computed.
+  func step(now: ContinuousClock.Instant) -> Bool {
+    propose()
+    scheduler.schedule(now: now)
+    take(scheduler.output)
+    // Earlier copies may feed later ones, and their sources may be written to from this step on.
+    for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
+    guard !scheduler.output.segments.isEmpty else { return false }
+    fillBatch()
+    let started = ContinuousClock.now
+    do throws(ServingError) {
+      let logits = try executor.forward(batch)
+      update(logits)
+    } catch {
+      for segment in scheduler.output.segments {
+        if let request = requests[segment.sequence.group.key] { fail(request, error) }
+      }
+    }
+    let seconds = (ContinuousClock.now - started).seconds
+    scheduler.observe(seconds: seconds)
+    statistics.steps += 1
+    statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
+    statistics.stepSeconds.record(seconds)
+    return true
+  }
+
+  /// What the schedule says of requests as a whole.
+  private func take(_ output: SchedulerOutput) {
+    for refusal in output.refused {
+      if let request = requests[refusal.group.key] { fail(request, refusal.error) }
+    }
+    for group in output.admitted {
+      guard let request = requests[group.key] else { continue }
+      leaveQueue(request)
+      startLending(request)
+    }
+    for group in output.reserved {
+      if let request = requests[group.key] { answerReserve(request) }
+    }
+    for group in output.bound {
+      if let request = requests[group.key] { answerBind(request) }
+    }
+    reportQueue()
+  }
+
+  private func fillBatch() {
+    batch.removeAll()
+    for segment in scheduler.output.segments {
+      let sequence = segment.sequence
+      scratchTokens.removeAll(keepingCapacity: true)
+      scratchTokens.append(contentsOf: sequence.tokens[segment.start..<segment.start + segment.count])
+      scratchTokens.append(contentsOf: sequence.drafts[..<segment.draftCount])
+      let blocks = BlockTable.blockCount(tokens: segment.start + scratchTokens.count, blockSize: blockSize)
+      batch.append(
+        tokens: scratchTokens, startPosition: segment.start, blocks: sequence.table.blocks[..<blocks],
+        logitCount: segment.logitCount)
+    }
+  }
+
+  // MARK: Drafts
+
+  private func propose() {
+    guard configuration.enableSpecDecode, configuration.numSpeculativeTokens > 0 else { return }
+    let line = scheduler.costs.decodeLine
+    let cost = DraftLength.StepCost(fixed: line.fixed, perToken: line.perToken)
+    for sequence in scheduler.running where sequence.isDecoding {
+      sequence.drafts.removeAll(keepingCapacity: true)
+      guard let request = requests[sequence.group.key], request.parameters.speculative else { continue }
+      // The last token that the limits allow needs no draft after it.
+      let generated = sequence.tokens.count - request.submission.request.prompt.count
+      let room = min(
+        (request.parameters.maxTokens ?? Int.max) - generated, maximumContextLength - sequence.tokens.count)
+      let wanted =
+        configuration.adaptsDraftLength
+        ? request.samples[sequence.sample].draftLength.next(batchSize: scheduler.running.count, cost: cost)
+        : configuration.numSpeculativeTokens
+      let limit = min(wanted, room - 1)
+      guard limit > 0 else { continue }
+      if request.samples[sequence.sample].proposer == nil {
+        var proposer = NGramProposer()
+        proposer.append(contentsOf: sequence.tokens)
+        request.samples[sequence.sample].proposer = proposer
+      }
+      request.samples[sequence.sample].proposer?.propose(limit, into: &sequence.drafts)
+    }
+  }
+
+  // MARK: Results
+
+  private func update(_ logits: UnsafeBufferPointer<Float>) {
+    var row = 0
+    for segment in scheduler.output.segments {
+      let rows = row..<row + segment.logitCount
+      row += segment.logitCount
+      // A request that failed in this step has nothing left to update.
+      guard let request = requests[segment.sequence.group.key], let group = request.group,
+        segment.sequence.status == .running
+      else { continue }
+      if !segment.isDecode {
+        statistics.computedPromptTokens += UInt64(segment.count)
+        if request.firstToken == nil { request.summary.computedTokens += segment.count }
+      }
+      do throws(ServingError) {
+        if segment.isDecode || group.isForked && !group.isLent && !rows.isEmpty {
+          try updateDecode(segment, request, logits, rows)
+        } else {
+          try updatePrefill(segment, request, group, logits, rows)
+        }
+      } catch {
+        fail(request, error)
+      }
+    }
+  }
+
+  private func advance(_ sequence: Sequence, to count: Int) {
+    scheduler.advance(sequence, to: count) { blockChecksum(UnsafeRawBufferPointer(memory.bytes(of: $0))) }
+  }
+
+  /// A sequence's next token, and those of its drafts that agree.
+  private func updateDecode(
+    _ segment: SchedulerOutput.Segment, _ request: ActiveRequest, _ logits: UnsafeBufferPointer<Float>,
+    _ rows: Range<Int>
+  ) throws(ServingError) {
+    let sequence = segment.sequence
+    let sample = sequence.sample
+    var tokens: [GeneratedToken] = []
+    tokens.reserveCapacity(rows.count)
+    var finish: FinishReason?
+    var accepted = 0
+    if segment.draftCount == 0 {
+      let token = try draw(sample, of: request, position: sequence.tokens.count, logits, row: rows.lowerBound)
+      finish = append(token, to: sample, of: request, into: &tokens)
+    } else {
+      var verifier = DraftVerifier(drafts: Array(sequence.drafts[..<segment.draftCount]))
+      var goesOn = true
+      while goesOn {
+        let token = try draw(
+          sample, of: request, position: sequence.tokens.count, logits, row: rows.lowerBound + verifier.tokens.count)
+        goesOn = verifier.take(token.id)
+        finish = append(token, to: sample, of: request, into: &tokens)
+        if finish != nil { break }
+      }
+      accepted = verifier.accepted
+      request.samples[sample].draftLength.record(proposed: segment.draftCount, accepted: accepted)
+      request.summary.draftedTokens += segment.draftCount
+      request.summary.acceptedTokens += accepted
+      statistics.draftedTokens += UInt64(segment.draftCount)
+      statistics.acceptedTokens += UInt64(accepted)
+    }
+    // The blocks behind hold keys and values of drafts that failed; they are written over.
+    advance(sequence, to: segment.start + segment.count + accepted)
+    emit(tokens, of: sample, in: request, finish: finish)
+  }
+
+  /// A chunk of a prompt; at the prefix's end the samples' first tokens.
+  private func updatePrefill(
+    _ segment: SchedulerOutput.Segment, _ request: ActiveRequest, _ group: SequenceGroup,
+    _ logits: UnsafeBufferPointer<Float>, _ rows: Range<Int>
+  ) throws(ServingError) {
+    let end = segment.start + segment.count
+    advance(segment.sequence, to: end)
+    if group.isLent {
+      lendBlocks(of: request)
+      if end == group.prefixCount { try endPrefill(request, logits, row: rows.lowerBound) }
+      return
+    }
+    guard !group.isForked, end == group.prefixCount else { return }
+    scheduler.fork(group)
+    try startSamples(of: request) { (sample: Int) throws(ServingError) -> (GeneratedToken, FinishReason?)? in
+      guard !rows.isEmpty else { return nil }
+      return (try draw(sample, of: request, position: end, logits, row: rows.lowerBound), nil)
+    }
+  }
+
+  /// After the fork: a first token for each sample that has none, and the end of those that were stopped meanwhile.
+  func startSamples(
+    of request: ActiveRequest,
+    _ first: (Int) throws(ServingError) -> (GeneratedToken, FinishReason?)?
+  ) throws(ServingError) {
+    guard let group = request.group else { return }
+    for sample in request.samples.indices {
+      guard let sequence = group.sequences.indices.contains(sample) ? group.sequences[sample] : nil else { return }
+      if request.samples[sample].isStopping { scheduler.finish(sequence) }
+      if request.samples[sample].isFinished || sequence.tokens.count > group.prefixCount { continue }
+      guard let (token, given) = try first(sample) else { continue }
+      var tokens: [GeneratedToken] = []
+      let finish = append(token, to: sample, of: request, finish: given, into: &tokens)
+      emit(tokens, of: sample, in: request, finish: finish)
+    }
+  }
+
+  func draw(
+    _ sample: Int, of request: ActiveRequest, position: Int, _ logits: UnsafeBufferPointer<Float>, row: Int
+  ) throws(ServingError) -> GeneratedToken {
+    let values = UnsafeBufferPointer(rebasing: logits[row * vocabularySize..<(row + 1) * vocabularySize])
+    return try sampler.sample(
+      logits: values, parameters: request.parameters, sampleIndex: sample, position: position,
+      context: request.samples[sample].counts)
+  }
+}

@@ -1,0 +1,27 @@
+import ServingTypes
+
+/// What the pool knows of one block.
+public struct KVBlock {
+  public enum State: Hashable, Sendable {
+    /// Holds nothing that anybody could ask for.
+    case free
+    /// Referenced by block tables, or pinned by transfers.
+    case active
+    /// In the prefix cache, and nobody uses it now.
+    case cached
+  }
+
+  /// Block tables that contain the block.
+  public internal(set) var referenceCount: Int32 = 0
+  /// Transfers that read or write its bytes.
+  public internal(set) var pinCount: Int32 = 0
+  /// Of the bytes, taken when the block was sealed.
+  public internal(set) var checksum: UInt32 = 0
+  /// Set while the block is in the prefix cache.
+  public internal(set) var identity: BlockIdentity?
+
+  public var state: State {
+    if referenceCount > 0 || pinCount > 0 { return .active }
+    return identity == nil ? .free : .cached
+  }
+}

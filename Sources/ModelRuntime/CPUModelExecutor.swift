@@ -1,0 +1,117 @@
+import CKernels
+import ServingTypes
+
+/// Runs a model on the processor, over a pool of blocks that it owns.
+public final class CPUModelExecutor: ModelExecutor {
+  public struct Configuration: Hashable, Sendable {
+    /// Tokens in a block, 8 to 64.
+    public var blockSize: Int
+    public var blockCount: Int
+    /// `f16`, `bf16` or `f32`.
+    public var kvDType: KVDType
+    /// Kernel threads, the engine's own among them.
+    public var threads: Int
+    public var arithmetic: KernelArithmetic
+    /// Nil chooses the fastest that the processor can run.
+    public var path: KernelPath?
+    /// Nil is the model's own; a longer one is refused.
+    public var maximumContextLength: Int?
+    /// Nil takes those that the model's metadata names.
+    public var endOfGenerationTokens: [TokenID]?
+
+    public init(
+      blockSize: Int = 16, blockCount: Int, kvDType: KVDType = .f16, threads: Int,
+      arithmetic: KernelArithmetic = .fast, path: KernelPath? = nil, maximumContextLength: Int? = nil,
+      endOfGenerationTokens: [TokenID]? = nil
+    ) {
+      self.blockSize = blockSize
+      self.blockCount = blockCount
+      self.kvDType = kvDType
+      self.threads = threads
+      self.arithmetic = arithmetic
+      self.path = path
+      self.maximumContextLength = maximumContextLength
+      self.endOfGenerationTokens = endOfGenerationTokens
+    }
+  }
+
+  public let layout: KVLayout
+  public let vocabularySize: Int
+  public let maximumContextLength: Int
+  public let endOfGenerationTokens: [TokenID]
+  public let memory: BlockMemory
+  private var transformer: Transformer
+
+  /// Maps the pool, which is committed as blocks are first written, and starts the kernel threads.
+  public init(weights: ModelWeights, configuration: Configuration) throws(ServingError) {
+    let model = weights.configuration
+    guard (8...64).contains(configuration.blockSize) else {
+      throw ServingError(.invalidArgument, "block_size is \(configuration.blockSize); 8 to 64 are possible")
+    }
+    let contextLength = configuration.maximumContextLength ?? model.contextLength
+    guard (1...model.contextLength).contains(contextLength) else {
+      throw ServingError(
+        .invalidArgument, "max_model_len is \(contextLength); the model has a context of \(model.contextLength)")
+    }
+    let path = configuration.path ?? .best
+    guard let kernels = path.kernels else {
+      throw ServingError(.failedPrecondition, "this processor cannot run the \(path.rawValue) kernels")
+    }
+    let layout = Self.layout(
+      weights, blockSize: configuration.blockSize, kvDType: configuration.kvDType, arithmetic: configuration.arithmetic)
+    let memory = try BlockMemory(blockBytes: layout.blockBytes(), blockCount: configuration.blockCount)
+    transformer = Transformer(
+      weights: weights, arithmetic: configuration.arithmetic, kernels: kernels,
+      pool: try ThreadPool(threadCount: configuration.threads),
+      placement: try KVPlacement(memory: memory, layout: layout))
+    self.layout = layout
+    self.memory = memory
+    vocabularySize = model.vocabularySize
+    maximumContextLength = contextLength
+    endOfGenerationTokens = configuration.endOfGenerationTokens ?? model.endOfGenerationTokens
+  }
+
+  /// What workers must agree on to share blocks of this model. Layers with a window are kept in full, in one group.
+  public static func layout(
+    _ weights: ModelWeights, blockSize: Int, kvDType: KVDType, arithmetic: KernelArithmetic,
+    role: KVGroup.Role = .target
+  ) -> KVLayout {
+    let model = weights.configuration
+    let group = KVGroup(
+      role: role, layers: 0..<model.layerCount, kvHeads: model.kvHeadCount, headSize: model.headSize, dtype: kvDType)
+    return KVLayout(
+      modelFingerprint: weights.fingerprint, blockSize: blockSize, numerics: arithmetic.numerics, groups: [group])
+  }
+
+  /// Blocks of `layout` that fit in `bytes`, after the scratch memory that an executor of this model takes.
+  public static func blockCount(bytes: Int, layout: KVLayout, model: ModelConfiguration) -> Int {
+    max(0, bytes - TransformerScratch.byteCount(model)) / layout.blockBytes()
+  }
+
+  public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {
+    try check(batch)
+    return transformer.forward(batch)
+  }
+
+  public func copyBlock(from source: BlockID, to destination: BlockID) {
+    memory.bytes(of: destination).copyMemory(from: UnsafeRawBufferPointer(memory.bytes(of: source)))
+  }
+
+  /// Tokens and lengths come from requests, so they throw; block tables come from the cache, where a mistake is a bug.
+  private func check(_ batch: ForwardBatch) throws(ServingError) {
+    for token in batch.tokens where token < 0 || Int(token) >= vocabularySize {
+      throw ServingError(.invalidArgument, "token \(token) is outside the vocabulary of \(vocabularySize)")
+    }
+    for block in batch.blockTable {
+      precondition(block >= 0 && Int(block) < memory.blockCount, "a block table names a block outside the pool")
+    }
+    for segment in batch.segments {
+      let end = segment.startPosition + segment.tokenCount
+      guard segment.startPosition >= 0, end <= maximumContextLength else {
+        throw ServingError(
+          .invalidArgument, "a sequence of \(end) tokens is longer than the context of \(maximumContextLength)")
+      }
+      precondition(segment.blockCount * layout.blockSize >= end, "a block table does not cover its sequence")
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import CKernels
+
+/// How a slab's attention is cut into tasks: tiles of neighbouring tokens, and for few tokens with long contexts the
+/// context's splits too. How it is cut does not change any result.
+struct AttentionPlan {
+  /// Items to attend; those of single splits come last.
+  private(set) var itemCount = 0
+  /// Items whose splits are merged afterwards.
+  private(set) var splitItemCount = 0
+  private let tileTokens: Int
+  private let model: ModelConfiguration
+  private let threads: Int
+
+  init(_ model: ModelConfiguration, threads: Int) {
+    let group = model.queryHeadsPerKVHead
+    let queries = min(K_ATTENTION_QUERIES, K_ATTENTION_STATE / model.headSize)
+    tileTokens = max(1, queries / group)
+    self.model = model
+    self.threads = threads
+  }
+
+  mutating func removeAll(_ scratch: inout TransformerScratch) {
+    itemCount = 0
+    splitItemCount = 0
+  }
+
+  /// Adds a sequence's tokens: the slab's rows from `row` on.
+  mutating func append(row: Int, count: Int, position: Int, table: Int, _ scratch: inout TransformerScratch) {
+    var done = 0
+    while done < count {
+      let tokens = min(tileTokens, count - done)
+      scratch.items.base[itemCount] = k_attention_item(
+        token: UInt32(row + done), token_count: UInt32(tokens), position: UInt32(position + done),
+        table: UInt32(table), split: UInt32.max, split_count: 1, partial: 0)
+      itemCount += 1
+      done += tokens
+    }
+  }
+
+  /// Splits long contexts when there are too few tiles to keep all threads busy.
+  mutating func finish(_ scratch: inout TransformerScratch) {
+    guard threads > 1, itemCount * model.kvHeadCount < 4 * threads else { return }
+    let splitSize = K_ATTENTION_SPLIT
+    var records = 0
+    var tasks = 0
+    var whole = 0
+    for index in 0..<itemCount {
+      var item = scratch.items.base[index]
+      let splits = (Int(item.position + item.token_count) + splitSize - 1) / splitSize
+      if splits == 1 {
+        scratch.items.base[whole] = item
+        whole += 1
+        continue
+      }
+      item.split_count = UInt32(splits)
+      item.partial = UInt32(records)
+      records += Int(item.token_count) * model.headCount * splits
+      tasks += splits
+      scratch.splitItems.base[splitItemCount] = item
+      splitItemCount += 1
+    }
+    guard splitItemCount > 0 else { return }
+    reserve(whole: whole, tasks: tasks, &scratch)
+    scratch.partials.reserve(records * (model.headSize + 16))
+    itemCount = whole
+    for index in 0..<splitItemCount {
+      var item = scratch.splitItems.base[index]
+      for split in 0..<item.split_count {
+        item.split = split
+        scratch.items.base[itemCount] = item
+        itemCount += 1
+      }
+    }
+  }
+
+  private func reserve(whole: Int, tasks: Int, _ scratch: inout TransformerScratch) {
+    guard whole + tasks > scratch.items.capacity else { return }
+    var larger = ScratchBuffer<k_attention_item>(capacity: whole + tasks)
+    larger.base.update(from: scratch.items.base, count: whole)
+    swap(&larger, &scratch.items)
+  }
+}

@@ -1,0 +1,245 @@
+import CKernels
+import ServingTypes
+
+/// The forward pass of a decoder-only transformer over the paged pool.
+///
+/// A token's result does not depend on what else is in the batch, on how its prompt was cut, or on the number of threads.
+/// Used from one thread.
+struct Transformer: ~Copyable {
+  private let weights: ModelWeights
+  private let model: ModelConfiguration
+  private let kernels: UnsafePointer<k_kernels>
+  private let quantizes: Bool
+  private let pool: ThreadPool
+  private let placement: KVPlacement
+  private let rotary: RotaryTable
+  private let localRotary: RotaryTable
+  private var plan: AttentionPlan
+  private var scratch: TransformerScratch
+
+  init(
+    weights: ModelWeights, arithmetic: KernelArithmetic, kernels: UnsafePointer<k_kernels>, pool: ThreadPool,
+    placement: KVPlacement
+  ) {
+    self.weights = weights
+    model = weights.configuration
+    self.kernels = kernels
+    quantizes = arithmetic == .fast
+    self.pool = pool
+    self.placement = placement
+    rotary = RotaryTable(
+      base: model.ropeBase, scale: model.ropeScale, headSize: model.headSize, factors: weights.ropeFactors)
+    localRotary = RotaryTable(
+      base: model.localRopeBase, scale: 1, headSize: model.headSize, factors: weights.ropeFactors)
+    plan = AttentionPlan(model, threads: pool.threadCount)
+    scratch = TransformerScratch(model)
+  }
+
+  /// Computes the batch, which has been checked, a slab of tokens at a time.
+  ///
+  /// - Returns: `[logitRows, vocabularySize]`, valid until the next call.
+  mutating func forward(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
+    let logitCount = batch.logitRows.count
+    scratch.logits.reserve(logitCount * model.vocabularySize)
+    var segment = 0
+    var consumed = 0
+    var logitRow = 0
+    var first = 0
+    while first < batch.tokens.count {
+      let rows = min(TransformerScratch.rows, batch.tokens.count - first)
+      place(batch, rows: rows, segment: &segment, consumed: &consumed)
+      for row in 0..<rows {
+        weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
+      }
+      let firstLogit = logitRow
+      while logitRow < logitCount, batch.logitRows[logitRow] < first + rows { logitRow += 1 }
+      batch.blockTable.withUnsafeBufferPointer { tables in
+        runLayers(rows: rows, tables: tables.baseAddress, wantsOutput: logitRow > firstLogit)
+      }
+      project(batch.logitRows[firstLogit..<logitRow], slab: first, logit: firstLogit)
+      first += rows
+    }
+    return UnsafeBufferPointer(start: scratch.logits.base, count: logitCount * model.vocabularySize)
+  }
+
+  /// Fills in positions, rotations and attention items for the next `rows` tokens.
+  private mutating func place(_ batch: ForwardBatch, rows: Int, segment: inout Int, consumed: inout Int) {
+    plan.removeAll(&scratch)
+    var row = 0
+    while row < rows {
+      let part = batch.segments[segment]
+      let count = min(part.tokenCount - consumed, rows - row)
+      let position = part.startPosition + consumed
+      for index in 0..<count {
+        scratch.positions.base[row + index] = Int32(position + index)
+        scratch.rowTables.base[row + index] = Int32(part.blockOffset)
+      }
+      plan.append(row: row, count: count, position: position, table: part.blockOffset, &scratch)
+      row += count
+      consumed += count
+      if consumed == part.tokenCount {
+        segment += 1
+        consumed = 0
+      }
+    }
+    plan.finish(&scratch)
+    rotary.fill(scratch.positions.base, rows: rows, cosines: scratch.cosines.base, sines: scratch.sines.base)
+    if model.slidingWindow != nil {
+      localRotary.fill(
+        scratch.positions.base, rows: rows, cosines: scratch.localCosines.base, sines: scratch.localSines.base)
+    }
+  }
+
+  private mutating func runLayers(rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool) {
+    addAndNormalize(rows: rows, delta: nil, deltaNorm: nil, norm: weights.layers[0].attentionNorm)
+    for (index, layer) in weights.layers.enumerated() {
+      let isLast = index == weights.layers.count - 1
+      multiply(
+        normalizedInput(rows), (layer.query, scratch.queries.base), (layer.key, scratch.keys.base),
+        (layer.value, scratch.values.base))
+      store(layer, index, rows: rows, tables: tables)
+      // Nothing reads what the last layer gives for tokens without logits; its keys and values are stored.
+      if isLast && !wantsOutput { return }
+      attend(index, tables: tables)
+      multiply(
+        quantizedAttention(rows), (layer.attentionOutput, scratch.delta.base))
+      addAndNormalize(
+        rows: rows, delta: scratch.delta.base, deltaNorm: layer.postAttentionNorm, norm: layer.feedForwardNorm)
+      multiply(normalizedInput(rows), (layer.gate, scratch.gate.base), (layer.up, scratch.up.base))
+      multiply(gatedInput(rows), (layer.down, scratch.delta.base))
+      addAndNormalize(
+        rows: rows, delta: scratch.delta.base, deltaNorm: layer.postFeedForwardNorm,
+        norm: isLast ? nil : weights.layers[index + 1].attentionNorm)
+    }
+  }
+
+  /// The last norm and the output projection, for the rows whose logits are wanted.
+  private mutating func project(_ rows: ArraySlice<Int>, slab: Int, logit: Int) {
+    guard !rows.isEmpty else { return }
+    let width = model.embeddingSize
+    for (index, row) in rows.enumerated() {
+      (scratch.delta.base + index * width).update(from: scratch.residual.base + (row - slab) * width, count: width)
+    }
+    normalize(
+      rows: rows.count, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
+    multiply(normalizedInput(rows.count), (weights.output, scratch.logits.base + logit * model.vocabularySize))
+  }
+}
+
+// MARK: - The parts of a layer, each one job for the pool
+
+extension Transformer {
+  private typealias Product = (weights: UnsafePointer<k_matrix>, output: UnsafeMutablePointer<Float>)
+
+  /// Rows of a task: few rows are not worth waking a thread for.
+  private func rowsPerTask(_ rows: Int, columns: Int) -> Int {
+    rows * columns <= 8_192 ? rows : max(1, rows / (4 * pool.threadCount))
+  }
+
+  private func run<Job>(_ count: Int, _ task: k_task, _ job: Job) {
+    withUnsafePointer(to: job) { pool.run(count, task, UnsafeRawPointer($0)) }
+  }
+
+  private func taskCount(_ rows: Int, _ rowsPerTask: UInt32) -> Int { (rows - 1) / Int(rowsPerTask) + 1 }
+
+  private func input(_ values: UnsafeMutablePointer<Float>, rows: Int, columns: Int) -> k_activations {
+    k_activations(
+      values: values, codes: quantizes ? UnsafePointer(scratch.codes.base) : nil, scales: scratch.scales.base,
+      tokens: UInt32(rows), columns: UInt32(columns))
+  }
+
+  private func normalizedInput(_ rows: Int) -> k_activations {
+    input(scratch.normalized.base, rows: rows, columns: model.embeddingSize)
+  }
+
+  private func multiply(_ input: k_activations, _ first: Product, _ second: Product? = nil, _ third: Product? = nil) {
+    var job = k_matmul_job()
+    job.kernels = kernels
+    job.input = input
+    job.matrices = (first.weights, second?.weights, third?.weights)
+    job.outputs = (first.output, second?.output, third?.output)
+    job.strides = (
+      Int(first.weights.pointee.rows), Int(second?.weights.pointee.rows ?? 0), Int(third?.weights.pointee.rows ?? 0)
+    )
+    job.matrix_count = third != nil ? 3 : second != nil ? 2 : 1
+    let count = k_matmul_plan(&job, UInt32(pool.threadCount))
+    run(count, k_matmul_task, job)
+  }
+
+  private func addAndNormalize(
+    rows: Int, delta: UnsafeMutablePointer<Float>?, deltaNorm: UnsafePointer<Float>?, norm: UnsafePointer<Float>?
+  ) {
+    normalize(rows: rows, residual: scratch.residual.base, delta: delta, deltaNorm: deltaNorm, norm: norm)
+  }
+
+  private func normalize(
+    rows: Int, residual: UnsafeMutablePointer<Float>, delta: UnsafeMutablePointer<Float>?,
+    deltaNorm: UnsafePointer<Float>?, norm: UnsafePointer<Float>?
+  ) {
+    let perTask = UInt32(rowsPerTask(rows, columns: model.embeddingSize))
+    let job = k_norm_job(
+      kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(model.embeddingSize),
+      epsilon: model.normEpsilon, residual: residual, delta: delta, delta_weight: deltaNorm, weight: norm,
+      output: scratch.normalized.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base)
+    run(taskCount(rows, perTask), k_norm_task, job)
+  }
+
+  private func store(_ layer: LayerWeights, _ index: Int, rows: Int, tables: UnsafePointer<Int32>?) {
+    let perTask = UInt32(rowsPerTask(rows, columns: model.headCount * model.headSize * 2))
+    let isLocal = model.window(layer: index) != nil
+    let job = k_store_job(
+      kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, heads: UInt32(model.headCount),
+      kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), epsilon: model.normEpsilon,
+      query_scale: model.attentionScale,
+      rope: model.rotaryPairs == .interleaved ? K_ROPE_INTERLEAVED : K_ROPE_HALVES,
+      queries: scratch.queries.base, keys: scratch.keys.base, values: scratch.values.base,
+      query_bias: layer.queryBias, key_bias: layer.keyBias, value_bias: layer.valueBias,
+      query_norm: layer.queryNorm, key_norm: layer.keyNorm,
+      cosines: isLocal ? scratch.localCosines.base : scratch.cosines.base,
+      sines: isLocal ? scratch.localSines.base : scratch.sines.base,
+      positions: scratch.positions.base, row_tables: scratch.rowTables.base, tables: tables, pool: placement.pool,
+      block_bytes: placement.blockBytes, keys_offset: placement.keysOffset(layer: index),
+      values_offset: placement.valuesOffset(layer: index), block_size: UInt32(placement.blockSize),
+      dtype: placement.dtype)
+    run(taskCount(rows, perTask), k_store_task, job)
+  }
+
+  private func attend(_ index: Int, tables: UnsafePointer<Int32>?) {
+    let attention = k_attention(
+      queries: scratch.queries.base, output: scratch.attended.base, pool: placement.pool,
+      block_bytes: placement.blockBytes, keys_offset: placement.keysOffset(layer: index),
+      values_offset: placement.valuesOffset(layer: index), tables: tables, heads: UInt32(model.headCount),
+      kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), block_size: UInt32(placement.blockSize),
+      window: UInt32(model.window(layer: index) ?? 0), dtype: placement.dtype, partials: scratch.partials.base)
+    var job = k_attention_job(kernels: kernels, attention: attention, items: scratch.items.base)
+    run(plan.itemCount * model.kvHeadCount, k_attention_task, job)
+    if plan.splitItemCount > 0 {
+      job.items = UnsafePointer(scratch.splitItems.base)
+      run(plan.splitItemCount * model.kvHeadCount, k_attention_merge_task, job)
+    }
+  }
+
+  private func quantizedAttention(_ rows: Int) -> k_activations {
+    let columns = model.headCount * model.headSize
+    if quantizes {
+      let perTask = UInt32(rowsPerTask(rows, columns: columns))
+      let job = k_quantize_job(
+        kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(columns),
+        input: scratch.attended.base, codes: scratch.codes.base, scales: scratch.scales.base)
+      run(taskCount(rows, perTask), k_quantize_task, job)
+    }
+    return input(scratch.attended.base, rows: rows, columns: columns)
+  }
+
+  /// Applies the activation in place of the gate, and quantises.
+  private func gatedInput(_ rows: Int) -> k_activations {
+    let columns = model.feedForwardSize
+    let perTask = UInt32(rowsPerTask(rows, columns: columns))
+    let job = k_gate_job(
+      kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(columns),
+      kind: model.activation == .silu ? K_GATE_SILU : K_GATE_GELU_TANH, gate: scratch.gate.base, up: scratch.up.base,
+      output: scratch.gate.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base)
+    run(taskCount(rows, perTask), k_gate_task, job)
+    return input(scratch.gate.base, rows: rows, columns: columns)
+  }
+}

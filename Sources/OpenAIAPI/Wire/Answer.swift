@@ -1,0 +1,57 @@
+import Routing
+import ServingTypes
+
+/// Follows an answer's updates, and knows whether it is whole.
+///
+/// Pure. A generation that says something impossible, or ends before each choice ended, is an error: an answer is never
+/// given a good end without all of its text.
+struct Answer: Sendable {
+  private(set) var choices: [Choice]
+  private(set) var usage = GenerationUsage()
+  private(set) var explanations: [(route: GenerationRoute?, timeline: GenerationTimeline?)] = []
+  private let samples: Int
+  private let keepsText: Bool
+  private var promptsWithUsage: Set<Int> = []
+
+  /// - Parameter keepsText: whether the answer is written whole at the end.
+  init(prompts: Int, samples: Int, keepsText: Bool) {
+    self.samples = samples
+    self.keepsText = keepsText
+    choices = Array(repeating: Choice(), count: prompts * samples)
+  }
+
+  /// Takes one update of one prompt, and calls `body` for each of its outputs with the index and the state of its choice.
+  mutating func accept(
+    _ update: GenerationUpdate, prompt: Int, body: (Int, inout Choice, SampleOutput) -> Void = { _, _, _ in }
+  ) throws(ServingError) {
+    for output in update.outputs {
+      guard (0..<samples).contains(output.sample) else {
+        throw ServingError(.internalError, "an output names sample \(output.sample) of \(samples)")
+      }
+      let index = prompt * samples + output.sample
+      guard choices[index].finish == nil else {
+        throw ServingError(.internalError, "an output came after the end of its sample")
+      }
+      if output.finish == .cancelled { throw ServingError(.cancelled, "the generation was cancelled") }
+      body(index, &choices[index], output)
+      choices[index].finish = output.finish
+      if keepsText {
+        choices[index].text += output.text
+        choices[index].tokens += output.tokens
+      }
+    }
+    if let more = update.usage, promptsWithUsage.insert(prompt).inserted {
+      usage.promptTokens += more.promptTokens
+      usage.completionTokens += more.completionTokens
+      usage.cachedTokens += more.cachedTokens
+    }
+    if update.route != nil || update.timeline != nil { explanations.append((update.route, update.timeline)) }
+  }
+
+  /// Whether every choice has ended and every prompt's usage is known.
+  func checkComplete() throws(ServingError) {
+    guard choices.allSatisfy({ $0.finish != nil }), promptsWithUsage.count * samples == choices.count else {
+      throw ServingError(.internalError, "the generation ended before the answer was complete")
+    }
+  }
+}

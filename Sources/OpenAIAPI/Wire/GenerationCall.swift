@@ -1,0 +1,46 @@
+import Routing
+import ServingTypes
+
+/// What one HTTP request asks for: one generation per prompt, and how to write the answer.
+struct GenerationCall: Sendable {
+  enum Kind: String, Sendable {
+    case completion
+    case chat
+  }
+
+  var kind: Kind
+  var fields: RequestFields
+  var prompts: [GenerationRequest.Prompt]
+
+  init(_ request: CompletionRequest) throws(APIError) {
+    kind = .completion
+    fields = request.fields
+    prompts = request.prompts
+    let samples = fields.sampling.n
+    guard prompts.count * samples <= SamplingParameters.maximumSamples else {
+      throw .invalid(
+        "prompt",
+        "\(prompts.count) prompts with n = \(samples) make \(prompts.count * samples) choices; "
+          + "at most \(SamplingParameters.maximumSamples) are served in one request")
+    }
+  }
+
+  init(_ request: ChatCompletionRequest) {
+    kind = .chat
+    fields = request.fields
+    prompts = [.chat(request.messages)]
+  }
+
+  /// Choices are numbered prompt by prompt.
+  var choiceCount: Int { prompts.count * fields.sampling.n }
+
+  /// One request per prompt.
+  func requests(id: RequestID, deadline: ContinuousClock.Instant?) -> [GenerationRequest] {
+    prompts.enumerated().map { index, prompt in
+      GenerationRequest(
+        id: prompts.count == 1 ? id : RequestID("\(id)-\(index)"), model: fields.model, prompt: prompt,
+        sampling: fields.sampling, cacheSalt: fields.cacheSalt, tenant: fields.tenant, priority: -fields.priority,
+        explain: fields.explains, deadline: deadline)
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import GRPCCore
+import GRPCTransport
+import ServingTypes
+
+/// The clients of other servers: one for each address and purpose, shared by all who call it, closed when idle.
+///
+/// Tokens and blocks have connections and completion queues of their own, so that tokens never wait behind blocks.
+public final class ChannelPool: Sendable {
+  /// What a connection carries.
+  public enum Purpose: Hashable, Sendable, CaseIterable {
+    /// Many small messages.
+    case tokens
+    /// Messages of megabytes.
+    case blocks
+  }
+
+  /// Settings with their defaults.
+  public struct Configuration: Sendable {
+    public var security = ClientSecurity.plaintext
+    public var limits = MessageLimits()
+    public var keepalive: Keepalive? = Keepalive()
+    /// Clients in all. Beyond, an idle one is closed for a new one; where none is idle, the call is refused.
+    public var maxChannels = 256
+    /// A client that nobody used for this long is closed.
+    public var idleTimeout = Duration.seconds(300)
+    /// Calls under way on one client.
+    public var maxConcurrentCallsPerChannel = 1024
+    public var interceptors: [any ClientInterceptor] = []
+
+    public init() {}
+  }
+
+  public typealias Client = GRPCClient<LibGRPCClientTransport>
+
+  private struct Key: Hashable {
+    var address: ServerAddress
+    var purpose: Purpose
+  }
+
+  private struct Entry {
+    let client: Client
+    let transport: LibGRPCClientTransport
+    var users = 0
+    var lastUse: ContinuousClock.Instant
+  }
+
+  private struct State {
+    var entries: [Key: Entry] = [:]
+    var isClosed = false
+  }
+
+  private let configuration: Configuration
+  private let queues: [Purpose: CompletionQueue]
+  private let now: @Sendable () -> ContinuousClock.Instant
+  private let state = Lock(State())
+
+  /// - Parameter now: the clock, for tests.
+  /// - Throws: `ServingError` where no threads can be had.
+  public init(
+    configuration: Configuration = .init(), now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+  ) throws(ServingError) {
+    self.configuration = configuration
+    self.now = now
+    do {
+      queues = [.tokens: try CompletionQueue(name: "grpc-tokens"), .blocks: try CompletionQueue(name: "grpc-blocks")]
+    } catch {
+      throw ServingError(any: error)
+    }
+  }
+
+  deinit { close() }
+
+  /// The clients open.
+  public var channelCount: Int { state.withLock { $0.entries.count } }
+
+  /// Runs `body` with the client of an address, which stays open meanwhile.
+  ///
+  /// - Throws: what `body` throws; `ServingError` with code `resourceExhausted` where all clients are in use,
+  ///   `unavailable` where the pool is closed.
+  public func withClient<Result>(
+    of address: ServerAddress, for purpose: Purpose, isolation: isolated (any Actor)? = #isolation,
+    _ body: (Client) async throws -> Result
+  ) async throws -> Result {
+    let key = Key(address: address, purpose: purpose)
+    let client = try acquire(key)
+    defer { release(key) }
+    return try await body(client)
+  }
+
+  /// Closes the clients that were idle too long. Each use does it too: only a pool that is no longer used needs it.
+  public func closeIdle() {
+    let idle = state.withLock { expire(in: &$0) }
+    for transport in idle { transport.beginGracefulShutdown() }
+  }
+
+  /// Closes all clients; calls under way go on to their end, new ones are refused.
+  public func close() {
+    let transports = state.withLock { state in
+      defer { state.entries = [:] }
+      state.isClosed = true
+      return state.entries.values.map(\.transport)
+    }
+    for transport in transports { transport.beginGracefulShutdown() }
+  }
+
+  private func acquire(_ key: Key) throws(ServingError) -> Client {
+    var closed: [LibGRPCClientTransport] = []
+    defer { for transport in closed { transport.beginGracefulShutdown() } }
+    return try state.withLock { state throws(ServingError) -> Client in
+      if state.isClosed { throw ServingError(.unavailable, "the server is shutting down") }
+      closed = expire(in: &state, except: key)
+      if var entry = state.entries[key] {
+        entry.users += 1
+        entry.lastUse = now()
+        state.entries[key] = entry
+        return entry.client
+      }
+      if state.entries.count >= configuration.maxChannels {
+        guard let oldest = state.entries.filter({ $0.value.users == 0 }).min(by: { $0.value.lastUse < $1.value.lastUse })
+        else {
+          throw ServingError(
+            .resourceExhausted, "\(state.entries.count) connections are in use, which is the limit",
+            retryAfter: .seconds(1))
+        }
+        closed.append(oldest.value.transport)
+        state.entries.removeValue(forKey: oldest.key)
+      }
+      let entry = try makeEntry(key)
+      state.entries[key] = entry
+      return entry.client
+    }
+  }
+
+  private func release(_ key: Key) {
+    let time = now()
+    state.withLock { state in
+      state.entries[key]?.users -= 1
+      state.entries[key]?.lastUse = time
+    }
+  }
+
+  private func expire(in state: inout State, except kept: Key? = nil) -> [LibGRPCClientTransport] {
+    let limit = now().advanced(by: .zero - configuration.idleTimeout)
+    var closed: [LibGRPCClientTransport] = []
+    for (key, entry) in state.entries where entry.users == 0 && entry.lastUse < limit && key != kept {
+      closed.append(entry.transport)
+      state.entries.removeValue(forKey: key)
+    }
+    return closed
+  }
+
+  private func makeEntry(_ key: Key) throws(ServingError) -> Entry {
+    var settings = LibGRPCClientTransport.Configuration()
+    settings.security = configuration.security
+    settings.limits = configuration.limits
+    settings.keepalive = configuration.keepalive
+    settings.maxConcurrentCalls = configuration.maxConcurrentCallsPerChannel
+    settings.http2 = key.purpose == .blocks ? .bulk : .small
+    do {
+      let transport = try LibGRPCClientTransport(
+        target: key.address.description, configuration: settings, queue: queues[key.purpose])
+      let client = Client(transport: transport, interceptors: configuration.interceptors)
+      return Entry(client: client, transport: transport, users: 1, lastUse: now())
+    } catch {
+      throw ServingError(any: error)
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/// What bounds a step and who goes first; named as in docs/design.md section 7.
+public struct SchedulerConfiguration: Sendable {
+  public var blockSize: Int
+  public var maxNumSeqs: Int
+  public var maxNumBatchedTokens: Int
+  public var maxPrefillTokens: Int
+  public var prefillChunkSize: Int
+  public var handoffChunkSize: Int
+  public var enableChunkedPrefill: Bool
+  /// Zero is off.
+  public var targetStepTime: Duration
+  public var maxQueueWait: Duration
+  public var policy: BatchSchedulerPolicy
+
+  public init(
+    blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
+    prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
+    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo
+  ) {
+    self.blockSize = blockSize
+    self.maxNumSeqs = maxNumSeqs
+    self.maxNumBatchedTokens = maxNumBatchedTokens
+    self.maxPrefillTokens = maxPrefillTokens
+    self.prefillChunkSize = prefillChunkSize
+    self.handoffChunkSize = handoffChunkSize
+    self.enableChunkedPrefill = enableChunkedPrefill
+    self.targetStepTime = targetStepTime
+    self.maxQueueWait = maxQueueWait
+    self.policy = policy
+  }
+}

@@ -1,0 +1,57 @@
+import KVCache
+import ServingTypes
+
+/// What one step does.
+public struct SchedulerOutput {
+  /// A sequence's part of the step.
+  public struct Segment {
+    public var sequence: Sequence
+    /// The position of the first token.
+    public var start: Int
+    /// Tokens of the sequence, drafts apart.
+    public var count: Int
+    /// The first so many of the sequence's drafts follow.
+    public var draftCount: Int
+    /// The logits of the segment's last tokens are wanted.
+    public var logitCount: Int
+    /// One token of a sequence that generates, and drafts.
+    public var isDecode: Bool
+  }
+
+  /// A request that is not served.
+  public struct Refusal {
+    public var group: SequenceGroup
+    public var error: ServingError
+  }
+
+  public internal(set) var segments: [Segment] = []
+  /// To be carried out in order, before the forward pass, and also when there is none.
+  public internal(set) var copies: [BlockCopy] = []
+  /// Admitted for the first time.
+  public internal(set) var admitted: [SequenceGroup] = []
+  /// Received groups whose capacity is promised now.
+  public internal(set) var reserved: [SequenceGroup] = []
+  /// Received groups whose blocks are bound now.
+  public internal(set) var bound: [SequenceGroup] = []
+  public internal(set) var preempted: [Sequence] = []
+  /// Taken off the queue.
+  public internal(set) var refused: [Refusal] = []
+  public internal(set) var prefillTokens = 0
+  public internal(set) var decodeTokens = 0
+
+  public init() {}
+
+  public var tokenCount: Int { prefillTokens + decodeTokens }
+
+  mutating func removeAll() {
+    segments.removeAll(keepingCapacity: true)
+    copies.removeAll(keepingCapacity: true)
+    admitted.removeAll(keepingCapacity: true)
+    reserved.removeAll(keepingCapacity: true)
+    bound.removeAll(keepingCapacity: true)
+    preempted.removeAll(keepingCapacity: true)
+    refused.removeAll(keepingCapacity: true)
+    prefillTokens = 0
+    decodeTokens = 0
+  }
+}

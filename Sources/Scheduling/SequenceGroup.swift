@@ -1,0 +1,69 @@
+import KVCache
+import ServingTypes
+
+/// A request: its parallel samples, which share the prompt's blocks.
+///
+/// The leader computes or receives the prompt; then the group forks, and each sample goes its own way.
+public final class SequenceGroup {
+  public let key: UInt64
+  public let priority: Int
+  public let arrival: ContinuousClock.Instant
+  /// Leading tokens that all samples share and that a hand-off carries.
+  public let prefixCount: Int
+  /// The parent of the chain's first block.
+  public let root: BlockHash
+  /// Its blocks are lent to another worker as they fill: small chunks, and checksums in any case.
+  public let isLent: Bool
+  /// Its prompt's blocks come from another worker.
+  public internal(set) var isReceived: Bool
+  /// Every sample of the request, by index; empty once the group has ended.
+  public internal(set) var sequences: [Sequence] = []
+  /// The sample that computes or receives the prompt.
+  public internal(set) var leaderIndex = 0
+  public internal(set) var isForked = false
+  public internal(set) var admitted: ContinuousClock.Instant?
+  /// Leading tokens found in the prefix cache when the group was first admitted.
+  public internal(set) var cachedCount = 0
+
+  /// For a received group: blocks that are promised and not bound yet.
+  var promisedBlocks = 0
+  public internal(set) var isBound = false
+  /// Went back to the queue after it had been admitted.
+  var isReturning = false
+  var isAged = false
+  var hasWaitedForOthers = false
+
+  /// - Parameters:
+  ///   - samples: each sample's tokens, all beginning with the same `prefixCount` ones.
+  ///   - finished: samples that had finished when the request came.
+  ///   - hashes: of the prefix's full blocks.
+  public init(
+    key: UInt64, samples: [[TokenID]], finished: Set<Int> = [], prefixCount: Int, hashes: [BlockHash], root: BlockHash,
+    priority: Int = 0, arrival: ContinuousClock.Instant, isLent: Bool = false, isReceived: Bool = false
+  ) {
+    precondition(finished.count < samples.count, "a group needs a sample that runs")
+    self.key = key
+    self.priority = priority
+    self.arrival = arrival
+    self.prefixCount = prefixCount
+    self.root = root
+    self.isLent = isLent
+    self.isReceived = isReceived
+    for (index, tokens) in samples.enumerated() {
+      // Keys ascend with arrival, so that ids do too.
+      let sequence = Sequence(
+        id: key << 8 | UInt64(index), sample: index, tokens: tokens, hashes: hashes, group: self)
+      if finished.contains(index) { sequence.status = .finished }
+      sequences.append(sequence)
+    }
+    leaderIndex = sequences.firstIndex { $0.status != .finished } ?? 0
+    isForked = !isReceived && unfinishedCount == 1 && samples.count == 1
+  }
+
+  public var leader: Sequence { sequences[leaderIndex] }
+
+  public var unfinishedCount: Int { sequences.reduce(0) { $0 + ($1.status == .finished ? 0 : 1) } }
+
+  /// Blocks that the shared prefix takes.
+  func prefixBlocks(blockSize: Int) -> Int { BlockTable.blockCount(tokens: prefixCount, blockSize: blockSize) }
+}

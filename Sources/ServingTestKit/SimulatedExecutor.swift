@@ -1,0 +1,210 @@
+import Glibc
+import ModelRuntime
+import ServingTypes
+
+/// A model that computes digests instead of attention, and so finds every fault in the books.
+///
+/// For each token it writes a record to the token's block: a digest chained with the record before it, which it reads
+/// through the block table, the token and the position. Its logits are a function of all the records that the table
+/// leads to. A block that is wrong, stale, missing or misplaced therefore changes the output. Deterministic: the same
+/// tokens give the same logits, in whatever batches and chunks they come.
+public final class SimulatedExecutor: ModelExecutor {
+  /// What the next token looks like.
+  public enum Text: Hashable, Sendable {
+    /// Anything.
+    case random
+    /// Mostly the token `period` positions before, so that prompt lookup finds drafts; now and then anything.
+    case repeating(period: Int)
+  }
+
+  /// Time that a step takes.
+  public struct Cost: Hashable, Sendable {
+    public var step: Duration
+    public var token: Duration
+
+    public init(step: Duration = .zero, token: Duration = .zero) {
+      self.step = step
+      self.token = token
+    }
+  }
+
+  /// What the executor was asked to compute; any thread may read it.
+  public final class Record: Sendable {
+    public struct Counts: Hashable, Sendable {
+      public var steps = 0
+      public var tokens = 0
+      public var copies = 0
+      /// The most tokens in one step, and in one sequence's part of it.
+      public var largestStep = 0
+      public var largestSegment = 0
+    }
+
+    private let state = Lock(Counts())
+
+    public init() {}
+
+    public var counts: Counts { state.withLock { $0 } }
+
+    func update(_ body: (inout Counts) -> Void) { state.withLock { body(&$0) } }
+  }
+
+  private struct Digest {
+    var value: UInt64
+    var token: TokenID
+    var position: UInt32
+  }
+
+  public let layout: KVLayout
+  public let vocabularySize: Int
+  public let maximumContextLength: Int
+  public let endOfGenerationTokens: [TokenID]
+  public let memory: BlockMemory
+  private let text: Text
+  private let cost: Cost
+  private let failingStep: Int?
+  private let record: Record
+  private var logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
+  private var logitCount = 0
+  private var steps = 0
+
+  /// - Parameters:
+  ///   - failingStep: the step, from 0, in which `forward` throws.
+  public init(
+    blockCount: Int, blockSize: Int = 16, vocabularySize: Int = 512, maximumContextLength: Int = 4096,
+    endOfGenerationTokens: [TokenID] = [], text: Text = .random, cost: Cost = Cost(), failingStep: Int? = nil,
+    model: String = "simulated", record: Record = Record()
+  ) throws(ServingError) {
+    // 16 bytes a token.
+    layout = KVLayout(
+      modelFingerprint: model, blockSize: blockSize, numerics: "simulated",
+      groups: [KVGroup(layers: 0..<1, kvHeads: 1, headSize: 4)])
+    self.vocabularySize = vocabularySize
+    self.maximumContextLength = maximumContextLength
+    self.endOfGenerationTokens = endOfGenerationTokens
+    self.text = text
+    self.cost = cost
+    self.failingStep = failingStep
+    self.record = record
+    memory = try BlockMemory(blockBytes: layout.blockBytes(), blockCount: blockCount)
+  }
+
+  deinit { logits.deallocate() }
+
+  public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {
+    defer { steps += 1 }
+    record.update { counts in
+      counts.steps += 1
+      counts.tokens += batch.tokens.count
+      counts.largestStep = max(counts.largestStep, batch.tokens.count)
+      counts.largestSegment = max(counts.largestSegment, batch.segments.map(\.tokenCount).max() ?? 0)
+    }
+    wait(cost.step + cost.token * batch.tokens.count)
+    if steps == failingStep { throw ServingError(.internalError, "step \(steps) was made to fail") }
+    // All writes come before all reads of whole contexts, as in a real model's layer.
+    for segment in batch.segments { write(segment, of: batch) }
+    if logits.count < batch.logitRows.count * vocabularySize {
+      logits.deallocate()
+      logits = .allocate(capacity: batch.logitRows.count * vocabularySize)
+    }
+    logitCount = 0
+    var row = 0
+    for segment in batch.segments {
+      let end = segment.tokenOffset + segment.tokenCount
+      var rows: [Int] = []
+      while row < batch.logitRows.count, batch.logitRows[row] < end {
+        rows.append(segment.startPosition + batch.logitRows[row] - segment.tokenOffset)
+        row += 1
+      }
+      read(segment, of: batch, positions: rows)
+    }
+    return UnsafeBufferPointer(rebasing: logits[..<logitCount])
+  }
+
+  public func copyBlock(from source: BlockID, to destination: BlockID) {
+    record.update { $0.copies += 1 }
+    memory.bytes(of: destination).copyMemory(from: UnsafeRawBufferPointer(memory.bytes(of: source)))
+  }
+
+  // MARK: Records
+
+  private func address(_ position: Int, _ segment: ForwardBatch.Segment, _ batch: ForwardBatch)
+    -> UnsafeMutableRawPointer?
+  {
+    let index = position / layout.blockSize
+    precondition(index < segment.blockCount, "position \(position) lies behind the block table")
+    let block = memory.bytes(of: batch.blockTable[segment.blockOffset + index])
+    return block.baseAddress.map { $0 + position % layout.blockSize * MemoryLayout<Digest>.stride }
+  }
+
+  private func write(_ segment: ForwardBatch.Segment, of batch: ForwardBatch) {
+    for offset in 0..<segment.tokenCount {
+      let position = segment.startPosition + offset
+      let token = batch.tokens[segment.tokenOffset + offset]
+      var before: UInt64 = 0x5EED
+      if position > 0 {
+        before = address(position - 1, segment, batch).map { $0.load(as: Digest.self).value } ?? 0
+      }
+      let digest = Digest(
+        value: Self.chain(before, token, position), token: token, position: UInt32(truncatingIfNeeded: position))
+      address(position, segment, batch)?.storeBytes(of: digest, as: Digest.self)
+    }
+  }
+
+  /// Appends the logits after each of the positions, which ascend.
+  private func read(_ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int]) {
+    guard let last = positions.last else { return }
+    var (seen, before) = (UInt64(0), UInt64(0x5EED))
+    var isSound = true
+    var next = 0
+    for position in 0...last {
+      guard let digest = address(position, segment, batch)?.load(as: Digest.self) else { continue }
+      // A record counts with what it says and with where it was found.
+      seen = Self.mix(seen ^ digest.value &+ UInt64(position))
+      isSound = isSound && digest.value == Self.chain(before, digest.token, position)
+      before = digest.value
+      if position == positions[next] {
+        appendLogits(seen: seen, favourite: favourite(seen, isSound, position, segment, batch))
+        next += 1
+      }
+    }
+  }
+
+  private func favourite(
+    _ seen: UInt64, _ isSound: Bool, _ position: Int, _ segment: ForwardBatch.Segment, _ batch: ForwardBatch
+  ) -> Int {
+    let anything = Int(seen % UInt64(vocabularySize))
+    guard case .repeating(let period) = text, isSound, position + 1 >= period, seen >> 32 & 15 != 0,
+      let earlier = address(position + 1 - period, segment, batch)?.load(as: Digest.self)
+    else { return anything }
+    return Int(earlier.token)
+  }
+
+  /// One clear maximum; the others within a range that a temperature near 1 samples from.
+  private func appendLogits(seen: UInt64, favourite: Int) {
+    for token in 0..<vocabularySize {
+      let noise = Self.mix(seen &+ UInt64(token))
+      logits[logitCount + token] = token == favourite ? 6 : Float(noise >> 40) / Float(1 << 24) * 4
+    }
+    logitCount += vocabularySize
+  }
+
+  private static func chain(_ before: UInt64, _ token: TokenID, _ position: Int) -> UInt64 {
+    mix(before ^ mix(UInt64(UInt32(bitPattern: token)) << 32 | UInt64(UInt32(truncatingIfNeeded: position))))
+  }
+
+  /// SplitMix64's finaliser (Steele, Lea and Flood, 2014).
+  private static func mix(_ value: UInt64) -> UInt64 {
+    var z = value &+ 0x9E37_79B9_7F4A_7C15
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+
+  private func wait(_ duration: Duration) {
+    guard duration > .zero else { return }
+    let (seconds, attoseconds) = duration.components
+    var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+    var rest = timespec()
+    while nanosleep(&time, &rest) == -1, errno == EINTR { time = rest }
+  }
+}

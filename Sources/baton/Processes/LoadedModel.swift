@@ -1,0 +1,61 @@
+import Engine
+import Foundation
+import Logging
+import ModelRuntime
+import ServingTypes
+import Tokenization
+
+/// A model with its weights in memory, from which a worker's executor is made.
+struct LoadedModel: Sendable {
+  let settings: ModelSettings
+  let file: GGUFFile
+  let weights: ModelWeights
+  let tokenizer: any Tokenizer
+  let loadSeconds: Double
+
+  init(_ settings: ModelSettings, threads: Int) throws(ServingError) {
+    let start = ContinuousClock.now
+    self.settings = settings
+    file = try GGUFFile(path: settings.path)
+    tokenizer = try file.makeTokenizer()
+    weights = try ModelWeights(file: file, threads: threads)
+    loadSeconds = (ContinuousClock.now - start) / .seconds(1)
+  }
+
+  /// An engine on a pool of its own; the caller starts it.
+  func makeEngine(_ settings: EngineSettings, logger: Logger) throws(ServingError) -> EngineCore {
+    let layout = CPUModelExecutor.layout(
+      weights, blockSize: settings.blockSize, kvDType: settings.kvDType, arithmetic: settings.kernels)
+    let blockCount = try blockCount(settings, layout: layout)
+    let executor = try CPUModelExecutor(
+      weights: weights,
+      configuration: .init(
+        blockSize: settings.blockSize, blockCount: blockCount, kvDType: settings.kvDType, threads: settings.threads,
+        arithmetic: settings.kernels, maximumContextLength: settings.engine.maxModelLen))
+    logger.info(
+      "model loaded",
+      metadata: [
+        "model": "\(self.settings.servedName)", "layout": "\(layout)", "layout_digest": "\(layout.digest)",
+        "num_blocks": "\(blockCount)", "block_bytes": "\(layout.blockBytes())", "weight_bytes": "\(weights.byteCount)",
+        "seconds": "\(loadSeconds)",
+      ])
+    return try EngineCore(executor: executor, configuration: settings.engine)
+  }
+
+  /// As given, or what the budget holds beside the weights, but never more than the sequences can fill.
+  private func blockCount(_ settings: EngineSettings, layout: KVLayout) throws(ServingError) -> Int {
+    if let given = settings.numBlocks { return given }
+    let budget = settings.memoryBudget ?? MachineMemory.available() / settings.localWorkers
+    let usable = Int(settings.memoryUtilization * Double(budget)) - weights.byteCount
+    let count = CPUModelExecutor.blockCount(bytes: usable, layout: layout, model: weights.configuration)
+    guard count >= 2 else {
+      throw ServingError(
+        .failedPrecondition,
+        "the memory budget of \(budget / 1_048_576) MiB holds the weights (\(weights.byteCount / 1_048_576) MiB) but no"
+          + " blocks of \(layout.blockBytes()) bytes: raise memory_budget or give num_blocks")
+    }
+    let context = settings.engine.maxModelLen ?? weights.configuration.contextLength
+    let most = (context / layout.blockSize + 1) * settings.engine.maxNumSeqs
+    return min(count, most, Int(Int32.max))
+  }
+}

@@ -1,0 +1,26 @@
+import Foundation
+
+/// The memory that this process may take.
+enum MachineMemory {
+  /// Bytes: the smaller of the cgroup's limit and what the system has available now.
+  static func available() -> Int {
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].compactMap(number)
+    let free = read("/proc/meminfo").flatMap(memAvailable) ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    return limits.reduce(free, min)
+  }
+
+  /// The line `MemAvailable: 123 kB`, in bytes.
+  private static func memAvailable(_ text: String) -> Int? {
+    for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+      return line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    }
+    return nil
+  }
+
+  /// The file's number, nil where there is none or no limit (`max`).
+  private static func number(_ path: String) -> Int? {
+    read(path).flatMap { Int($0.filter { !$0.isWhitespace }) }
+  }
+
+  private static func read(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
+}

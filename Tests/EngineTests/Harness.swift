@@ -1,0 +1,129 @@
+import Engine
+import ModelRuntime
+import ServingTestKit
+import ServingTypes
+import Testing
+
+/// What a generation produced.
+struct Outcome: Equatable, Sendable {
+  var tokens: [[TokenID]]
+  var finishes: [FinishReason?]
+  var logprobs: [[Float?]]
+  var summary: GenerationSummary?
+
+  init(samples: Int) {
+    tokens = [[TokenID]](repeating: [], count: samples)
+    finishes = [FinishReason?](repeating: nil, count: samples)
+    logprobs = [[Float?]](repeating: [], count: samples)
+  }
+}
+
+struct Setup {
+  var blocks = 256
+  var blockSize = 16
+  var vocabularySize = 64
+  var maximumContextLength = 2048
+  var endOfGeneration: [TokenID] = []
+  var text = SimulatedExecutor.Text.random
+  var cost = SimulatedExecutor.Cost()
+  var failingStep: Int?
+  var configuration = EngineConfiguration(targetStepTime: .zero, adaptsDraftLength: false, checkIntegrityOnIdle: true)
+  var record = SimulatedExecutor.Record()
+
+  func executor() throws -> SimulatedExecutor {
+    try SimulatedExecutor(
+      blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
+      maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
+      failingStep: failingStep, record: record)
+  }
+
+  func engine(start: Bool = true) throws -> EngineCore {
+    let engine = try EngineCore(
+      executor: SimulatedExecutor(
+        blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
+        maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
+        failingStep: failingStep, record: record), configuration: configuration)
+    if start { engine.start() }
+    return engine
+  }
+
+  /// The tokens that a sample must get, by plain decoding over a pool of its own, without engine, scheduler or cache.
+  func reference(_ request: EngineRequest, sample: Int = 0, count: Int) throws -> [TokenID] {
+    let size = blockSize
+    var copy = self
+    let given = request.generated.isEmpty ? [] : request.generated[sample]
+    var tokens = request.prompt + given
+    copy.blocks = (tokens.count + count) / size + 1
+    copy.cost = SimulatedExecutor.Cost()
+    copy.failingStep = nil
+    copy.record = SimulatedExecutor.Record()
+    let executor = try copy.executor()
+    var sampler = Sampler(vocabularySize: vocabularySize, endOfGenerationTokens: endOfGeneration)
+    var counts = TokenCounts(prompt: request.prompt, output: given, parameters: request.sampling)
+    let blocks = (0..<BlockID(copy.blocks)).map { $0 }
+    var computed = 0
+    var output: [TokenID] = []
+    while output.count < count {
+      var batch = ForwardBatch()
+      batch.append(tokens: tokens[computed...], startPosition: computed, blocks: blocks, logitCount: 1)
+      computed = tokens.count
+      let token = try sampler.sample(
+        logits: executor.forward(batch), parameters: request.sampling, sampleIndex: sample, position: tokens.count,
+        context: counts)
+      counts.append(token.id)
+      tokens.append(token.id)
+      output.append(token.id)
+    }
+    return output
+  }
+}
+
+func collect(_ handle: GenerationHandle, samples: Int = 1) async throws -> Outcome {
+  var outcome = Outcome(samples: samples)
+  for try await event in handle.events {
+    switch event {
+    case .tokens(let sample, let tokens, let finish):
+      #expect(outcome.finishes[sample] == nil, "tokens after the finish")
+      outcome.tokens[sample] += tokens.map(\.id)
+      outcome.logprobs[sample] += tokens.map(\.logprob)
+      outcome.finishes[sample] = finish
+    case .finished(let summary):
+      #expect(outcome.summary == nil)
+      outcome.summary = summary
+    }
+  }
+  #expect(outcome.summary != nil, "the stream ended well without a summary")
+  return outcome
+}
+
+/// Idle, and every block given back.
+func expectClean(_ engine: EngineCore, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+  try await engine.checkIntegrity()
+  let statistics = engine.statistics
+  #expect(statistics.activeBlocks == 0, sourceLocation: sourceLocation)
+  #expect(statistics.runningSequences == 0, sourceLocation: sourceLocation)
+  #expect(statistics.waitingSequences == 0, sourceLocation: sourceLocation)
+  #expect(statistics.failure == nil, sourceLocation: sourceLocation)
+}
+
+func prompt(_ length: Int, seed: Int = 1, vocabulary: Int = 64) -> [TokenID] {
+  var random = SplitMix64(seed: UInt64(seed))
+  return (0..<length).map { _ in TokenID(random.next() % UInt64(vocabulary)) }
+}
+
+func greedy(_ maxTokens: Int, n: Int = 1) -> SamplingParameters {
+  SamplingParameters(temperature: 0, maxTokens: maxTokens, n: n)
+}
+
+func expectError<T>(
+  _ code: ServingError.Code, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> T
+) async {
+  do {
+    _ = try await body()
+    Issue.record("no error, expected \(code)", sourceLocation: sourceLocation)
+  } catch let error as ServingError {
+    #expect(error.code == code, "\(error)", sourceLocation: sourceLocation)
+  } catch {
+    Issue.record("\(error)", sourceLocation: sourceLocation)
+  }
+}

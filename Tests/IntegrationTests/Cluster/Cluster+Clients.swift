@@ -1,0 +1,96 @@
+import Foundation
+import FoundationNetworking
+import GRPCCore
+import GRPCTransport
+import ServingProtos
+import ServingTypes
+
+/// What a generation came to.
+struct Answer: Hashable, Sendable {
+  var tokens: [UInt32] = []
+  var text = ""
+  var finish: Baton_V1_FinishReason = .unspecified
+  var route = Baton_V1_Route()
+  var usage = Baton_V1_Usage()
+
+  /// Equal output, wherever it was made.
+  func agrees(with other: Answer) -> Bool { tokens == other.tokens && text == other.text && finish == other.finish }
+}
+
+extension Cluster.Worker {
+  func withClient<Result: Sendable>(
+    _ body: @Sendable @escaping (GRPCClient<LibGRPCClientTransport>) async throws -> Result
+  ) async throws -> Result {
+    try await withGRPCClient(transport: try LibGRPCClientTransport(target: grpc)) { try await body($0) }
+  }
+
+  func statistics(checkIntegrity: Bool = false) async throws -> Baton_V1_WorkerStatistics {
+    try await withClient { client in
+      try await Baton_V1_Worker.Client(wrapping: client).statistics(.with { $0.checkIntegrity = checkIntegrity })
+    }
+  }
+
+  /// Runs one generation to its end.
+  ///
+  /// - Parameter onMessage: called with the tokens so far; false breaks off, which cancels.
+  func generate(
+    _ request: Baton_V1_GenerateRequest, onMessage: @Sendable @escaping (Int) -> Bool = { _ in true }
+  ) async throws -> Answer {
+    try await withClient { client in
+      try await Self.generate(request, over: client, onMessage: onMessage)
+    }
+  }
+
+  static func generate(
+    _ request: Baton_V1_GenerateRequest, over client: GRPCClient<LibGRPCClientTransport>,
+    onMessage: @Sendable @escaping (Int) -> Bool = { _ in true }
+  ) async throws -> Answer {
+    try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
+      var answer = Answer()
+      for try await message in response.messages {
+        for output in message.outputs {
+          answer.tokens += output.tokens.map(\.id)
+          answer.text += output.text
+          if output.finishReason != .unspecified { answer.finish = output.finishReason }
+        }
+        if message.hasRoute { answer.route = message.route }
+        if message.hasUsage { answer.usage = message.usage }
+        if !onMessage(answer.tokens.count) { break }
+      }
+      return answer
+    }
+  }
+
+  /// An HTTP GET.
+  func get(_ path: String) async throws -> (status: Int, body: String) {
+    try await send(path, method: "GET", body: nil)
+  }
+
+  /// An HTTP POST of JSON.
+  func post(_ path: String, _ body: Data) async throws -> (status: Int, body: String) {
+    try await send(path, method: "POST", body: body)
+  }
+
+  private func send(_ path: String, method: String, body: Data?) async throws -> (status: Int, body: String) {
+    guard let url = URL(string: "http://\(http)\(path)") else {
+      throw ServingError(.invalidArgument, "no URL: http://\(http)\(path)")
+    }
+    var request = URLRequest(url: url, timeoutInterval: 120)
+    request.httpMethod = method
+    request.httpBody = body
+    if body != nil { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
+    let (data, response) = try await URLSession.shared.data(for: request)
+    return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+  }
+
+  /// The samples of `/metrics`, by name with labels.
+  func metrics() async throws -> [String: Double] {
+    let body = try await get("/metrics").body
+    var samples: [String: Double] = [:]
+    for line in body.split(separator: "\n") where !line.hasPrefix("#") {
+      guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else { continue }
+      samples[String(line[..<space])] = value
+    }
+    return samples
+  }
+}

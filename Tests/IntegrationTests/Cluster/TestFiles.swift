@@ -1,0 +1,48 @@
+import Foundation
+
+/// What the tests of whole processes need from the machine.
+enum TestFiles {
+  /// The baton binary: named by the variable, or the one built beside these tests.
+  static let baton: String? = {
+    let environment = ProcessInfo.processInfo.environment
+    if let path = environment["BATON_TEST_BINARY"], isExecutable(path) { return path }
+    let bundles = CommandLine.arguments.filter { $0.contains(".xctest") }
+    for bundle in bundles {
+      var folder = URL(filePath: bundle)
+      while folder.path.contains(".xctest") { folder.deleteLastPathComponent() }
+      let path = folder.appending(path: "baton").path
+      if isExecutable(path) { return path }
+    }
+    return nil
+  }()
+
+  static let model: String? = {
+    let environment = ProcessInfo.processInfo.environment
+    let cache = environment["BATON_CACHE"] ?? NSHomeDirectory() + "/.cache/baton"
+    let path = (environment["BATON_MODELS"] ?? cache + "/models") + "/SmolLM2-135M-Instruct.Q4_1.gguf"
+    return FileManager.default.fileExists(atPath: path) ? path : nil
+  }()
+
+  static let redis: String? = find("redis-server")
+
+  /// A Python with grpcio, openai and aiohttp.
+  static let python: String? = ProcessInfo.processInfo.environment["BATON_TEST_PYTHON"].flatMap {
+    isExecutable($0) ? $0 : nil
+  }
+
+  static let canRunClusters = baton != nil && model != nil && redis != nil
+
+  /// A file beside the tests.
+  static func peer(_ name: String) -> String {
+    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Peers/\(name)")
+      .path
+  }
+
+  /// On the `PATH`.
+  static func find(_ command: String) -> String? {
+    let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
+    return folders.map { "\($0)/\(command)" }.first(where: isExecutable)
+  }
+
+  private static func isExecutable(_ path: String) -> Bool { FileManager.default.isExecutableFile(atPath: path) }
+}

@@ -1,0 +1,305 @@
+import Foundation
+import GRPCCore
+import ServingProtos
+import ServingTypes
+import Testing
+
+/// Router, prefill, decode and Redis as real processes with a real model.
+@Suite(.serialized, .enabled(if: TestFiles.canRunClusters, "needs baton, SmolLM2 and redis-server"))
+struct ClusterTests {
+  /// Runs the body on a cluster that is stopped whatever happens.
+  private func withCluster(
+    _ cluster: Cluster, _ body: (Cluster) async throws -> Void
+  ) async throws {
+    defer { cluster.stop() }
+    try await body(cluster)
+  }
+
+  /// What one process, without any reuse, speculation or company, answers.
+  private func expected(_ requests: [Baton_V1_GenerateRequest]) async throws -> [Answer] {
+    let cluster = try await Cluster.embedded(arguments: ["--no-enable-prefix-caching", "--no-enable-spec-decode"])
+    defer { cluster.stop() }
+    return try await cluster.router.withClient { client in
+      var answers: [Answer] = []
+      for request in requests { answers.append(try await Cluster.Worker.generate(request, over: client)) }
+      return answers
+    }
+  }
+
+  private func concurrently(
+    _ requests: [Baton_V1_GenerateRequest], on worker: Cluster.Worker
+  ) async throws -> [Answer] {
+    try await worker.withClient { client in
+      try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
+        for (index, request) in requests.enumerated() {
+          group.addTask { (index, try await Cluster.Worker.generate(request, over: client)) }
+        }
+        var answers = [Answer](repeating: Answer(), count: requests.count)
+        for try await (index, answer) in group { answers[index] = answer }
+        return answers
+      }
+    }
+  }
+
+  private func expectEqual(_ answers: [Answer], _ expected: [Answer]) {
+    for (index, pair) in zip(answers, expected).enumerated() {
+      #expect(
+        pair.0.agrees(with: pair.1),
+        "request \(index): \(pair.0.tokens) '\(pair.0.text)' is not \(pair.1.tokens) '\(pair.1.text)'")
+    }
+  }
+
+  @Test func fiftyConcurrentRequestsEqualThoseOfOneProcess() async throws {
+    let requests = Prompts.sharing(50, groups: 5, maxTokens: 12)
+    let expected = try await expected(requests)
+    try await withCluster(try await Cluster.start()) { cluster in
+      let answers = try await concurrently(requests, on: cluster.router)
+      expectEqual(answers, expected)
+      #expect(answers.contains { $0.route.transferredBlocks > 0 }, "no blocks were handed over")
+      try await cluster.expectNoBlocksInUse()
+      // Again, now that the caches are warm.
+      let again = try await concurrently(Array(requests.prefix(10)), on: cluster.router)
+      expectEqual(again, Array(expected.prefix(10)))
+      #expect(again.contains { $0.usage.cachedTokens > 0 }, "nothing was reused")
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func sameTokensInEveryConfiguration() async throws {
+    let requests = Prompts.sharing(6, groups: 2, maxTokens: 16)
+    let expected = try await expected(requests)
+    for arguments in [
+      ["--prefill-chunk-size", "7", "--handoff-chunk-size", "7"],
+      ["--prefill-chunk-size", "64", "--no-enable-prefix-caching"],
+      ["--prefill-chunk-size", "1024", "--no-enable-spec-decode"],
+    ] {
+      try await withCluster(try await Cluster.start(prefill: 1, decode: 1, arguments: arguments)) { cluster in
+        expectEqual(try await concurrently(requests, on: cluster.router), expected)
+        try await cluster.expectNoBlocksInUse()
+      }
+      try await withCluster(try await Cluster.embedded(arguments: arguments)) { cluster in
+        expectEqual(try await concurrently(requests, on: cluster.router), expected)
+      }
+    }
+  }
+
+  @Test func aPrefillWorkerKilledMidHandoffCostsNothingButTime() async throws {
+    let request = Prompts.greedy(Prompts.words(1500, seed: 7), maxTokens: 16)
+    let expected = try await expected([request])
+    try await withCluster(try await Cluster.start(arguments: ["--handoff-chunk-size", "32"])) { cluster in
+      async let answer = cluster.router.generate(request)
+      try await eventually("a prefill worker is sending") {
+        for worker in cluster.prefill {
+          let statistics = try await worker.statistics()
+          if statistics.blocksSent > 0 {
+            worker.process.kill()
+            return true
+          }
+        }
+        return false
+      }
+      expectEqual([try await answer], expected)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func aDecodeWorkerKilledMidStreamCostsNothingButTime() async throws {
+    let request = Prompts.greedy(Prompts.words(200, seed: 8), maxTokens: 96)
+    let expected = try await expected([request])
+    try await withCluster(try await Cluster.start()) { cluster in
+      let isStreaming = Lock(false)
+      async let answer = cluster.router.generate(request) { tokens in
+        if tokens >= 8 { isStreaming.withLock { $0 = true } }
+        return true
+      }
+      try await eventually("the generating worker is killed") {
+        guard isStreaming.withLock({ $0 }) else { return false }
+        for worker in cluster.decode where try await worker.statistics().runningSequences > 0 {
+          worker.process.kill()
+          return true
+        }
+        return false
+      }
+      let moved = try await answer
+      expectEqual([moved], expected)
+      #expect(moved.route.migrations == 1)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func withoutRedisRequestsStillEndRight() async throws {
+    let requests = Prompts.sharing(12, groups: 3, maxTokens: 12)
+    let expected = try await expected(requests)
+    try await withCluster(try await Cluster.start()) { cluster in
+      expectEqual(try await concurrently(Array(requests.prefix(4)), on: cluster.router), Array(expected.prefix(4)))
+      cluster.redis?.kill()
+      expectEqual(try await concurrently(requests, on: cluster.router), expected)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func cancelledClientsLeaveNothingBehind() async throws {
+    let requests = Prompts.sharing(20, groups: 4, maxTokens: 200)
+    try await withCluster(try await Cluster.start()) { cluster in
+      try await cluster.router.withClient { client in
+        await withTaskGroup(of: Void.self) { group in
+          for (index, request) in requests.enumerated() {
+            group.addTask {
+              if index % 2 == 0 {
+                // Breaks off after some tokens.
+                _ = try? await Cluster.Worker.generate(request, over: client) { $0 < index * 3 }
+              } else {
+                // Is cancelled at some moment, before or after the first token.
+                await withTaskGroup(of: Void.self) { race in
+                  race.addTask { _ = try? await Cluster.Worker.generate(request, over: client) }
+                  race.addTask { try? await Task.sleep(for: .milliseconds(37 * index)) }
+                  await race.next()
+                  race.cancelAll()
+                }
+              }
+            }
+          }
+        }
+      }
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func badInputIsRefusedClearlyAndNothingLeaks() async throws {
+    struct Case {
+      var name: String
+      var code: RPCError.Code
+      var words: String
+      var change: (inout Baton_V1_GenerateRequest) -> Void
+    }
+    let cases: [Case] = [
+      Case(name: "empty prompt", code: .invalidArgument, words: "prompt") { $0.text = "" },
+      Case(name: "no prompt", code: .invalidArgument, words: "prompt") { $0.prompt = nil },
+      Case(name: "no tokens", code: .invalidArgument, words: "prompt") { $0.tokens = .init() },
+      Case(name: "too long", code: .invalidArgument, words: "8192") {
+        $0.tokens.ids = .init(repeating: 5, count: 8192)
+      },
+      Case(name: "token out of range", code: .invalidArgument, words: "49152") { $0.tokens.ids = [1, 49_152] },
+      Case(name: "huge token", code: .invalidArgument, words: "") { $0.tokens.ids = [1, .max] },
+      Case(name: "unknown model", code: .notFound, words: "smollm2") { $0.model = "gpt-7" },
+      Case(name: "negative temperature", code: .invalidArgument, words: "temperature") { $0.sampling.temperature = -1 },
+      Case(name: "temperature not a number", code: .invalidArgument, words: "temperature") {
+        $0.sampling.temperature = .nan
+      },
+      Case(name: "top_p", code: .invalidArgument, words: "top_p") { $0.sampling.topP = 1.5 },
+      Case(name: "n", code: .invalidArgument, words: "n is") { $0.sampling.n = 1000 },
+      Case(name: "logprobs", code: .invalidArgument, words: "logprobs") { $0.sampling.logprobs = 1000 },
+      Case(name: "chat role", code: .invalidArgument, words: "role") {
+        $0.chat.messages = [.with { $0.role = "robot" }]
+      },
+    ]
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+      for each in cases {
+        var request = Prompts.greedy("Hello there", maxTokens: 4)
+        each.change(&request)
+        do {
+          let answer = try await cluster.router.generate(request)
+          Issue.record("\(each.name): answered \(answer.tokens)")
+        } catch let error as RPCError {
+          #expect(error.code == each.code, "\(each.name): \(error)")
+          #expect(error.message.contains(each.words), "\(each.name): \(error.message)")
+        }
+      }
+      for (body, status, words) in [
+        (Data("{".utf8), 400, "JSON"), (Data([0x7B, 0x22, 0xFF, 0xFE, 0x22, 0x7D]), 400, "UTF-8"),
+        (Data(#"{"prompt": 7}"#.utf8), 400, "prompt"),
+        (Data(#"{"prompt": "a", "model": "gpt-7"}"#.utf8), 404, "smollm2"),
+        (Data(#"{"prompt": "a", "temperature": -1}"#.utf8), 400, "temperature"),
+        (Data(repeating: 0x20, count: 9 << 20), 413, ""),
+      ] {
+        let answer = try await cluster.router.post("/v1/completions", body)
+        #expect(answer.status == status, "\(answer.body)")
+        #expect(answer.body.contains(words), "\(answer.body)")
+      }
+      let right = try await cluster.router.generate(Prompts.greedy("Hello there", maxTokens: 4))
+      #expect(right.tokens.count == 4)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func anotherBlockSizeIsRefusedAtTheHandoffWithBothLayoutsNamed() async throws {
+    let other = try await Cluster.start(prefill: 1, decode: 1, prefillArguments: ["--block-size", "32"])
+    try await withCluster(other) { cluster in
+      // The router never pairs them; asked directly, the prefill worker refuses.
+      let request = Prompts.greedy(Prompts.words(100, seed: 3), maxTokens: 4)
+      let answer = try await cluster.router.generate(request)
+      #expect(answer.tokens.count == 4 && answer.route.transferredBlocks == 0)
+      let described = try await cluster.decode[0].withClient { client in
+        try await Baton_V1_Worker.Client(wrapping: client).describe(.init())
+      }
+      let open = Baton_V1_PrefillRequest.with {
+        $0.open = .with {
+          $0.requestID = "r"
+          $0.promptTokens = [1, 2, 3]
+          $0.layoutDigest = described.layoutDigest
+          $0.layout = described.layout
+        }
+      }
+      do {
+        try await cluster.prefill[0].withClient { client in
+          try await Baton_V1_Prefill.Client(wrapping: client).prefill { writer in
+            try await writer.write(open)
+          } onResponse: { response in
+            for try await _ in response.messages {}
+          }
+        }
+        Issue.record("the hand-off was accepted")
+      } catch let error as RPCError {
+        #expect(error.code == .failedPrecondition)
+        #expect(error.message.contains("block_size 16") && error.message.contains("block_size 32"), "\(error.message)")
+      }
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func aSignalDrainsAndASecondOneStopsAtOnce() async throws {
+    let request = Prompts.greedy(Prompts.words(40, seed: 4), maxTokens: 150)
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+      let signalled = Lock(false)
+      let answer = try await cluster.router.generate(request) { tokens in
+        if tokens >= 4, !signalled.withLock({ $0 }) {
+          signalled.withLock { $0 = true }
+          cluster.decode[0].process.signal(SIGTERM)
+        }
+        return true
+      }
+      #expect(answer.tokens.count == 150, "what ran was not finished")
+      #expect(try await cluster.decode[0].process.waitForExit() == 0)
+      cluster.prefill[0].process.signal(SIGTERM)
+      #expect(try await cluster.prefill[0].process.waitForExit() == 0)
+      cluster.router.process.signal(SIGINT)
+      #expect(try await cluster.router.process.waitForExit() == 0)
+    }
+    try await withCluster(try await Cluster.embedded()) { cluster in
+      let endless = Prompts.greedy(Prompts.words(40, seed: 5), maxTokens: 4000)
+      do {
+        _ = try await cluster.router.generate(endless) { tokens in
+          if tokens >= 2 { cluster.router.process.signal(SIGTERM) }
+          return true
+        }
+      } catch is RPCError {}
+      #expect(try await cluster.router.process.waitForExit() != 0)
+    }
+  }
+
+  @Test func everyRoleShowsItsMetrics() async throws {
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+      _ = try await cluster.router.generate(Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8))
+      for worker in cluster.workers {
+        let metrics = try await worker.metrics()
+        for name in ["baton_kv_active_blocks", "baton_scheduler_pending", "baton_block_reuse_rate"] {
+          #expect(metrics.keys.contains { $0.hasPrefix(name) }, "\(worker.process.name) lacks \(name)")
+        }
+        #expect(try await worker.get("/livez").status == 200)
+        #expect(try await worker.get("/readyz").status == 200)
+      }
+      #expect(try await cluster.router.metrics().keys.contains { $0.hasPrefix("baton_time_to_first_token_seconds") })
+      #expect(try await cluster.router.get("/").status == 200)
+    }
+  }
+}

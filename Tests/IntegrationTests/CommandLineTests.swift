@@ -1,0 +1,177 @@
+import Foundation
+import ServingTypes
+import Testing
+
+/// The binary as its users meet it: configuration, errors, exit codes, one prompt.
+@Suite(.enabled(if: TestFiles.baton != nil, "needs the baton binary"))
+struct CommandLineTests {
+  struct Outcome {
+    var code: Int32
+    var output: String
+    var errors: String
+  }
+
+  private func run(_ arguments: [String], environment: [String: String] = [:]) async throws -> Outcome {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let paths = ["out", "err"].map { folder.appending(path: $0) }
+    for path in paths { FileManager.default.createFile(atPath: path.path, contents: nil) }
+    let process = Process()
+    process.executableURL = URL(filePath: TestFiles.baton ?? "")
+    process.arguments = arguments
+    process.environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path].merging(environment) { _, new in new }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = try FileHandle(forWritingTo: paths[0])
+    process.standardError = try FileHandle(forWritingTo: paths[1])
+    try process.run()
+    let started = Lock(process)
+    try await eventually("baton \(arguments.joined(separator: " ")) ends") { started.withLock { !$0.isRunning } }
+    return Outcome(
+      code: started.withLock { $0.terminationStatus }, output: try String(contentsOf: paths[0], encoding: .utf8),
+      errors: try String(contentsOf: paths[1], encoding: .utf8))
+  }
+
+  private func file(_ text: String) throws -> String {
+    let path = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value).yaml")
+    try text.write(to: path, atomically: true, encoding: .utf8)
+    return path.path
+  }
+
+  @Test func flagsWinOverEnvironmentAndThatOverTheFile() async throws {
+    let config = try file("model: a.gguf\nblock_size: 8\nmax_num_seqs: 3\nthreads: 2\n")
+    defer { try? FileManager.default.removeItem(atPath: config) }
+    let outcome = try await run(
+      ["decode", "--config", config, "--print-config", "--block-size", "32"],
+      environment: ["BATON_BLOCK_SIZE": "64", "BATON_MAX_NUM_SEQS": "7"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    for line in [
+      "block_size: 32  # flag", "max_num_seqs: 7  # environment", "threads: 2  # file", "model: a.gguf  # file",
+      "prefill_chunk_size: 1024",
+    ] {
+      #expect(outcome.output.split(separator: "\n").contains(Substring(line)), "\(line) is not in \(outcome.output)")
+    }
+  }
+
+  @Test func aPrintedConfigurationCanBeReadAgain() async throws {
+    let arguments = ["decode", "--model", "a \"b\".gguf", "--target-step-time", "20ms", "--print-config"]
+    let first = try await run(arguments)
+    let config = try file(first.output)
+    defer { try? FileManager.default.removeItem(atPath: config) }
+    let second = try await run(["decode", "--config", config, "--print-config"])
+    func bare(_ text: String) -> [Substring] {
+      text.split(separator: "\n").map { $0.prefix { $0 != "#" } }.map {
+        Substring($0.trimmingCharacters(in: .whitespaces))
+      }
+    }
+    #expect(second.code == 0, "\(second.errors)")
+    #expect(bare(first.output) == bare(second.output))
+  }
+
+  static let mistakes: [([String], String, String)] = [
+    (["decode", "--print-config"], "", "model is missing"),
+    (["decode", "--model", "a"], "blok_size: 8", "unknown key 'blok_size'"),
+    (["decode", "--model", "a"], "blok_size: 8", "did you mean 'block_size'?"),
+    (["decode", "--model", "a"], "block_size: 7", "block_size (",),
+    (
+      ["decode", "--model", "a", "--block-size", "abc"], "", "--block-size is 'abc'; it must be a whole number, 8 to 64"
+    ),
+    (["decode", "--model", "a", "--target-step-time", "soon"], "", "--target-step-time is 'soon'"),
+    (["decode", "--model", "a", "--memory-budget", "much"], "", "--memory-budget is 'much'"),
+    (["decode", "--model", "a", "--batch-scheduler-policy", "best"], "", "one of fifo, lifo"),
+    (["decode", "--model", "a"], "- 1\n- 2\n", "must be one mapping"),
+    (["decode", "--model", "a"], "a: [\n", "is not YAML"),
+    (["decode", "--model", "a", "--listen", "0.0.0.0:7000"], "", "advertise is missing"),
+    (["decode", "--modle", "a"], "", "--modle"),
+    (["serve", "--model", "a", "--redis", "redis://127.0.0.1"], "", "redis and workers are for"),
+    (["generate", "--model", "a"], "", "give one of --prompt"),
+    (["generate", "--model", "a", "--router", "b", "--prompt", "c"], "", "not both"),
+    (["generate", "--model", "a", "--token-ids", "1,x"], "", "--token-ids holds 'x'"),
+    (["conduct"], "", "conduct"),
+  ]
+
+  @Test(arguments: mistakes.indices)
+  func mistakesAreOneLineWithStatus64(_ index: Int) async throws {
+    let (arguments, yaml, words) = Self.mistakes[index]
+    let config = yaml.isEmpty ? nil : try file(yaml)
+    defer { if let config { try? FileManager.default.removeItem(atPath: config) } }
+    let outcome = try await run(arguments + (config.map { ["--config", $0] } ?? []))
+    #expect(outcome.code == 64)
+    #expect(outcome.errors.hasPrefix("baton: error: ") && outcome.errors.contains(words), "\(outcome.errors)")
+    #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+  }
+
+  @Test func unknownVariablesAreNamedWithTheNearest() async throws {
+    let outcome = try await run(["decode", "--model", "a"], environment: ["BATON_NUM_BLOKS": "9"])
+    #expect(outcome.code == 64)
+    #expect(outcome.errors.contains("unknown variable BATON_NUM_BLOKS; did you mean BATON_NUM_BLOCKS?"))
+  }
+
+  @Test func everyMistakeIsReportedAtOnce() async throws {
+    let outcome = try await run(["decode", "--block-size", "1", "--threads", "0"])
+    for words in ["model is missing", "--block-size is '1'", "--threads is '0'"] {
+      #expect(outcome.errors.contains(words), "\(outcome.errors)")
+    }
+  }
+
+  @Test func secretsAreHidden() async throws {
+    let outcome = try await run([
+      "router", "--model", "a", "--api-key", "hush-1", "--auth-token", "hush-2", "--redis",
+      "redis://:hush-3@127.0.0.1:6379", "--print-config",
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(!outcome.output.contains("hush"), "\(outcome.output)")
+  }
+
+  @Test func helpNamesEveryRole() async throws {
+    let outcome = try await run(["--help"])
+    #expect(outcome.code == 0)
+    for role in ["serve", "router", "prefill", "decode", "generate", "bench", "model"] {
+      #expect(outcome.output.contains("  \(role) "))
+      let help = try await run([role, "--help"])
+      #expect(help.code == 0 && help.output.contains("USAGE: baton \(role)"))
+    }
+  }
+
+  @Test func brokenModelsAreErrorsNotCrashes() async throws {
+    #expect(try await run(["model", "inspect", "/no/such/file"]).code == 66)
+    let broken = try file("GGUF but not really")
+    defer { try? FileManager.default.removeItem(atPath: broken) }
+    for arguments in [["model", "inspect", broken], ["generate", "--model", broken, "--prompt", "a"]] {
+      let outcome = try await run(arguments)
+      #expect(outcome.code == 1 || outcome.code == 64)
+      #expect(outcome.errors.hasPrefix("baton: error: ") && outcome.errors.contains(broken), "\(outcome.errors)")
+    }
+  }
+
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func generateGivesOneJSONObject() async throws {
+    let arguments = [
+      "generate", "--model", TestFiles.model ?? "", "--num-blocks", "64", "--prompt", "The capital of France is",
+      "--raw",
+      "--max-tokens", "8", "--temperature", "0", "--ignore-eos", "--logprobs", "10", "--json",
+    ]
+    let outcome = try await run(arguments)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.errors.isEmpty, "\(outcome.errors)")
+    let object = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    for key in [
+      "prompt_token_ids", "token_ids", "text", "finish_reason", "top_logprobs", "timing", "cached_tokens", "route",
+    ] {
+      #expect(object[key] != nil, "no \(key)")
+    }
+    let tokens = object["token_ids"] as? [Int] ?? []
+    #expect(tokens.count == 8 && object["finish_reason"] as? String == "length")
+    let top = object["top_logprobs"] as? [[[Double]]] ?? []
+    #expect(top.count == 8 && top.allSatisfy { $0.count == 10 && $0.allSatisfy { $0.count == 2 } })
+    // Greedy: the token is the most likely one.
+    #expect(zip(tokens, top).allSatisfy { Double($0) == $1.first?.first })
+    let prompt = (object["prompt_token_ids"] as? [Int] ?? []).map(String.init).joined(separator: ",")
+    let again = try await run([
+      "generate", "--model", TestFiles.model ?? "", "--num-blocks", "64", "--token-ids", prompt, "--max-tokens", "8",
+      "--ignore-eos", "--json", "--prefill-chunk-size", "7", "--no-speculation",
+    ])
+    let same = try JSONSerialization.jsonObject(with: Data(again.output.utf8)) as? [String: Any] ?? [:]
+    #expect(same["token_ids"] as? [Int] == tokens)
+  }
+}
