@@ -1,9 +1,3 @@
-/// Which two neighbouring symbols may become one, and how urgently.
-protocol MergeRule {
-  /// The lowest priority is merged first; nil where the two don't merge.
-  func merge(_ left: SymbolMerger.Symbol, _ right: SymbolMerger.Symbol) -> (priority: UInt32, id: Int32)?
-}
-
 /// Merges neighbouring symbols in order of priority, then from left to right: the loop that BPE and SentencePiece share.
 ///
 /// A heap of possible merges over a linked list of symbols: O(n log n), also for one long run of the same character.

@@ -27,7 +27,7 @@ struct TokenizerBase: Sendable {
     var piece: [UInt8] = []
     for token in 0..<count {
       let text = vocabulary.tokens[token]
-      if kinds[token] != .byte, Self.endsGeneration(text) {
+      if Self.endsGeneration(text, kinds[token]) {
         // Some files call such a token normal; as control it can't be spelled by a user, nor shown to one.
         kinds[token] = .control
         endOfGeneration.insert(TokenID(token))
@@ -58,9 +58,10 @@ struct TokenizerBase: Sendable {
       "<|end_of_text|>", "<end_of_utterance>", "<eos>", "</s>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
     ].map { Array($0.utf8)[...] })
 
-  private static func endsGeneration(_ text: ArraySlice<UInt8>) -> Bool {
-    guard let first = text.first, first == UInt8(ascii: "<"), text.last == UInt8(ascii: ">") else { return false }
-    return endTexts.contains(text)
+  /// Only `<|…|>` is taken for what it looks like: `</s>` may as well be a tag that a model writes in HTML.
+  private static func endsGeneration(_ text: ArraySlice<UInt8>, _ kind: TokenKind) -> Bool {
+    guard text.first == UInt8(ascii: "<"), text.last == UInt8(ascii: ">"), kind != .byte else { return false }
+    return (kind == .control || text.dropFirst().first == UInt8(ascii: "|")) && endTexts.contains(text)
   }
 
   func kind(_ token: Int) -> TokenKind { kinds[token] }

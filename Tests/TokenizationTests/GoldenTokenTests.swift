@@ -76,6 +76,14 @@ struct GoldenTokenTests {
     }
   }
 
+  /// Qwen's and Gemma's vocabularies have the tag as an ordinary token: HTML must not end a generation.
+  @Test(arguments: Golden.present)
+  func aClosingTagIsNoEnd(name: String) throws {
+    let tokenizer = try Golden.tokenizer(name)
+    let tokens = tokenizer.encode("<s>old</s>", parseSpecial: false, addSpecial: false)
+    #expect(!tokens.contains { tokenizer.endOfGenerationTokens.contains($0) })
+  }
+
   @Test func chatTemplatesWriteWhatJinjaWrites() throws {
     for conversation in try Golden.decode("chat", as: [Golden.Conversation].self) {
       guard let path = ModelFile.path(conversation.model) else { continue }

@@ -130,6 +130,16 @@ import Tokenization
     #expect(tokenizer.decode([end, tool], skipControl: true) == "<tool>")
   }
 
+  @Test func endTokensAreToldFromTextThatLooksLikeThem() throws {
+    let texts = ["</s>", "<eos>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "x"]
+    let vocabulary = TokenizerVocabulary(
+      model: "gpt2", preTokenizer: "gpt-2", tokens: ByteStrings(texts),
+      kinds: [.normal, .userDefined, .normal, .control, .control, .normal], endOfSequence: 5)
+    let tokenizer = try vocabulary.makeTokenizer()
+    #expect(tokenizer.endOfGenerationTokens == [2, 3, 4, 5])
+    #expect((0..<6).map { tokenizer.isControl($0) } == [false, false, true, true, true, false])
+  }
+
   @Test func longerSpecialTokensGoFirst() throws {
     var tokens = ByteStrings(["a", "b", "c", "d", "ab", "bcd", "cd", "<x>"])
     tokens.append(Array("dab".utf8))
