@@ -1,3 +1,4 @@
+import Foundation
 import GRPCCore
 import GRPCTransport
 import ServingTypes
@@ -135,7 +136,7 @@ struct CallTests {
   }
 
   @Test func unixSocketsServeToo() async throws {
-    let path = "/tmp/baton-transport-\(UInt64.random(in: 0 ... .max)).sock"
+    let path = "\(FileManager.default.temporaryDirectory.path)/baton-transport-\(UInt64.random(in: 0 ... .max)).sock"
     try await withServer(address: "unix:\(path)") { server, _ in
       try await withClient(to: server.address) { client in
         let result8 = try await client.callUnary([1, 2]).message

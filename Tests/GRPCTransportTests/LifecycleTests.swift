@@ -28,7 +28,8 @@ struct LifecycleTests {
   }
 
   @Test func aClientFindsAServerThatComesBack() async throws {
-    let path = "unix:/tmp/baton-transport-\(UInt64.random(in: 0 ... .max)).sock"
+    let path =
+      "unix:\(FileManager.default.temporaryDirectory.path)/baton-transport-\(UInt64.random(in: 0 ... .max)).sock"
     try await withClient(to: path) { client in
       for round in 0..<3 {
         try await withServer(address: path) { _, _ in

@@ -1,12 +1,12 @@
 import Glibc
 
 /// A critical section around a value, in which one thread can wait for the value to change.
-final class SignalledLock<State>: @unchecked Sendable {  // safe: the state is touched only while the mutex is held
+package final class SignalledLock<State>: @unchecked Sendable {  // safe: under the mutex
   private var state: State
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-  init(_ state: sending State) {
+  package init(_ state: sending State) {
     self.state = state
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
@@ -28,7 +28,7 @@ final class SignalledLock<State>: @unchecked Sendable {  // safe: the state is t
   }
 
   /// Runs `body` alone with the state and wakes whoever waits.
-  func withLock<Result>(_ body: (inout State) -> sending Result) -> sending Result {
+  package func withLock<Result>(_ body: (inout State) -> sending Result) -> sending Result {
     pthread_mutex_lock(mutex)
     defer {
       pthread_cond_broadcast(condition)
@@ -38,7 +38,7 @@ final class SignalledLock<State>: @unchecked Sendable {  // safe: the state is t
   }
 
   /// Blocks the thread until `body` gives a value; nil when it gave none within `timeout`.
-  func wait<Result>(timeout: Duration?, for body: (inout State) -> sending Result?) -> sending Result? {
+  package func wait<Result>(timeout: Duration?, for body: (inout State) -> sending Result?) -> sending Result? {
     var deadline = timespec()
     if let timeout {
       clock_gettime(CLOCK_MONOTONIC, &deadline)
