@@ -61,6 +61,9 @@ struct RequestRouterTests {
       #expect(await code { $0.prompt = .tokens([1, 999]) }?.0 == .invalidArgument)
       #expect(await code { $0.prompt = .tokens([-1]) }?.0 == .invalidArgument)
       #expect(await code { $0.prompt = .tokens(Array(repeating: 1, count: 4096)) }?.0 == .invalidArgument)
+      let unread = await code { $0.prompt = .text(String(repeating: "x", count: 4096 * 64 + 1)) }
+      #expect(unread?.0 == .invalidArgument)
+      #expect(unread?.1.contains("262145 bytes") == true, "refused before it is tokenised")
       #expect(await code { $0.prompt = .chat([]) }?.0 == .invalidArgument)
       #expect(await code { $0.sampling.temperature = .nan }?.0 == .invalidArgument)
       #expect(await code { $0.sampling.n = 0 }?.0 == .invalidArgument)

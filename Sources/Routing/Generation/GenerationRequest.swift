@@ -9,6 +9,15 @@ public struct GenerationRequest: Sendable {
     case tokens([TokenID])
     /// Rendered by the model's chat template.
     case chat([ChatMessage])
+
+    /// Bytes of text that are to be tokenised.
+    var textBytes: Int {
+      switch self {
+      case .text(let text): text.utf8.count
+      case .tokens: 0
+      case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
+      }
+    }
   }
 
   /// Drawn by the router when nil.

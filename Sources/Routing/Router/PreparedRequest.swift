@@ -20,6 +20,13 @@ package struct PreparedRequest: Sendable {
   ) throws(ServingError) {
     let model = try Self.model(request.model, among: models)
     try request.sampling.validate(vocabularySize: model.tokenizer.vocabularySize)
+    let bytes = request.prompt.textBytes
+    guard bytes <= model.maximumTextBytes else {
+      throw ServingError(
+        .invalidArgument,
+        "the prompt has \(bytes) bytes, more than the context of '\(model.name)', \(model.contextLength) tokens, can hold"
+      )
+    }
     let prompt = try model.tokenize(request.prompt)
     guard !prompt.isEmpty else { throw ServingError(.invalidArgument, "the prompt is empty") }
     guard prompt.count < model.contextLength else {

@@ -12,6 +12,8 @@ public struct ServedModel: Sendable {
   public var contextLength: Int
   /// Unix seconds.
   public var created: Int64
+  /// Bytes of text that no prompt within the context can have: longer ones are refused unread.
+  let maximumTextBytes: Int
 
   public init(
     name: String, tokenizer: any Tokenizer, chatTemplate: ChatTemplate?, contextLength: Int, created: Int64 = 0
@@ -21,6 +23,8 @@ public struct ServedModel: Sendable {
     self.chatTemplate = chatTemplate
     self.contextLength = contextLength
     self.created = created
+    let longest = (0..<TokenID(tokenizer.vocabularySize)).reduce(64) { max($0, tokenizer.bytes(of: $1).count) }
+    maximumTextBytes = contextLength.multipliedReportingOverflow(by: longest).overflow ? .max : contextLength * longest
   }
 
   public var information: ModelInformation {
