@@ -15,6 +15,29 @@ K_INLINE size_t high_bytes(k_format format) {
   }
 }
 
+K_INLINE size_t scale_bytes(k_format format) {
+  switch (format) {
+    case K_FORMAT_Q4M:
+    case K_FORMAT_Q5M: return 64;
+    case K_FORMAT_Q4K:
+    case K_FORMAT_Q5K: return 40;
+    case K_FORMAT_Q6K: return 36;
+    default: return 32;
+  }
+}
+
+/// Blocks of 32 columns between what is multiplied and what is brought up from memory, 4 KiB and more of codes. The
+/// hardware's own prefetching loses the weights among the streams of several tokens' activations.
+enum { PREFETCH_BLOCKS = 24 };
+
+/// Asks for one block's codes and scales; it may lie in the next tile, or beyond the matrix, where the processor ignores it.
+K_INLINE void prefetch_block(
+    k_format format, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block) {
+  for (size_t i = 0; i < code_bytes(format); i += 64) __builtin_prefetch(codes + block * code_bytes(format) + i);
+  for (size_t i = 0; i < high_bytes(format); i += 64) __builtin_prefetch(high + block * high_bytes(format) + i);
+  __builtin_prefetch(scales + block * scale_bytes(format));
+}
+
 /// d and m of 16 rows in one block, as `k_format` defines them; not for Q6_K.
 K_INLINE void block_scales(k_format format, const uint8_t *scales, size_t block, f32x16 *d, f32x16 *m) {
   switch (format) {
@@ -146,6 +169,7 @@ static void matmul_float(
   do {                                                                                                   \
     for (uint32_t tile = begin; tile < end; tile++) {                                                    \
       uint32_t t = 0;                                                                                    \
+      for (; largest >= 16 && x->tokens - t >= 16; t += 16) tile_function(format, 16, w, x, tile, t, y, stride); \
       for (; largest >= 8 && x->tokens - t >= 8; t += 8) tile_function(format, 8, w, x, tile, t, y, stride); \
       for (; x->tokens - t >= 4; t += 4) tile_function(format, 4, w, x, tile, t, y, stride);             \
       for (; x->tokens - t >= 2; t += 2) tile_function(format, 2, w, x, tile, t, y, stride);             \
@@ -157,14 +181,14 @@ static void matmul_float(
   static void matmul_int8(                                                                                 \
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride) {  \
     switch (w->format) {                                                                                   \
-      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest); break;                       \
-      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest); break;                       \
-      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest); break;                       \
-      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest); break;                     \
-      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest); break;                     \
-      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest); break;                     \
-      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest); break;                     \
-      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest); break;                     \
+      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest(K_FORMAT_Q4)); break;                       \
+      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest(K_FORMAT_Q5)); break;                       \
+      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest(K_FORMAT_Q8)); break;                       \
+      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest(K_FORMAT_Q4M)); break;                     \
+      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest(K_FORMAT_Q5M)); break;                     \
+      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest(K_FORMAT_Q4K)); break;                     \
+      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest(K_FORMAT_Q5K)); break;                     \
+      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest(K_FORMAT_Q6K)); break;                     \
       case K_FORMAT_F16:                                                                                   \
       case K_FORMAT_BF16:                                                                                  \
       case K_FORMAT_F32: matmul_float(w, x, begin, end, y, stride); break;                                 \

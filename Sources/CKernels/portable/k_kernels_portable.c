@@ -50,6 +50,7 @@ K_INLINE void portable_tile(
   }
 }
 
-K_DEFINE_MATMUL_INT8(portable_tile, 1)
+#define LARGEST_TOKENS(format) 4
+K_DEFINE_MATMUL_INT8(portable_tile, LARGEST_TOKENS)
 
 K_DEFINE_TABLE(k_kernels_portable, K_PATH_PORTABLE, "portable");
