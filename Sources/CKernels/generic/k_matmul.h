@@ -164,17 +164,58 @@ static void matmul_float(
   }
 }
 
+/// The weights of 16 rows in one column, as `dequantize_block` computes them.
+K_INLINE f32x16 weight_column(k_format format, const k_matrix *w, size_t tile, size_t column) {
+  size_t block = column / 32;
+  int k = (int)(column % 32);
+  const uint8_t *codes = w->codes + tile * w->codes_stride + block * code_bytes(format);
+  const uint8_t *high = w->high + tile * w->high_stride + block * high_bytes(format);
+  const uint8_t *scales = w->scales + tile * w->scales_stride;
+  i32x16 code = block_codes(format, codes, high, k / 4, k % 4);
+  f32x16 d, m;
+  if (format == K_FORMAT_Q6K) {
+    const uint8_t *sub;
+    block_scales_6k(scales, block, &d, &sub);
+    return d * v_from_i8(sub + k / 16 * 16) * v_from_i32(code - 32);
+  }
+  block_scales(format, scales, block, &d, &m);
+  return d * v_from_i32(code) + m;
+}
+
+/// The weights of 16 rows in the column that was asked for last: models have their outliers in few columns, so the next
+/// token's is often the same.
+typedef struct {
+  uint32_t column;
+  f32x16 weights;
+} outlier_column;
+
+/// What a token's sums start from: its outlier × the weights of that column.
+K_INLINE f32x16 outlier_product(
+    k_format format, const k_matrix *w, const k_activations *x, size_t tile, size_t token, outlier_column *last) {
+  if (x->outliers == NULL) return v_set(0);
+  k_outlier outlier = x->outliers[token];
+  if (outlier.column != last->column) {
+    last->column = outlier.column;
+    last->weights = weight_column(format, w, tile, outlier.column);
+  }
+  return last->weights * outlier.value;
+}
+
 /// Calls `tile_function(format, tokens, …)` with both as constants, so that each pair becomes code of its own.
-#define K_MATMUL_TOKENS(tile_function, format, largest)                                                  \
-  do {                                                                                                   \
-    for (uint32_t tile = begin; tile < end; tile++) {                                                    \
-      uint32_t t = 0;                                                                                    \
-      for (; largest >= 16 && x->tokens - t >= 16; t += 16) tile_function(format, 16, w, x, tile, t, y, stride); \
-      for (; largest >= 8 && x->tokens - t >= 8; t += 8) tile_function(format, 8, w, x, tile, t, y, stride); \
-      for (; x->tokens - t >= 4; t += 4) tile_function(format, 4, w, x, tile, t, y, stride);             \
-      for (; x->tokens - t >= 2; t += 2) tile_function(format, 2, w, x, tile, t, y, stride);             \
-      for (; x->tokens - t >= 1; t += 1) tile_function(format, 1, w, x, tile, t, y, stride);             \
-    }                                                                                                    \
+#define K_MATMUL_STEP(tile_function, format, count) \
+  for (; x->tokens - t >= count; t += count) tile_function(format, count, w, x, tile, t, &column, y, stride);
+
+#define K_MATMUL_TOKENS(tile_function, format, largest)               \
+  do {                                                                \
+    for (uint32_t tile = begin; tile < end; tile++) {                 \
+      outlier_column column = {.column = UINT32_MAX};                 \
+      uint32_t t = 0;                                                 \
+      if (largest >= 16) K_MATMUL_STEP(tile_function, format, 16)     \
+      if (largest >= 8) K_MATMUL_STEP(tile_function, format, 8)       \
+      K_MATMUL_STEP(tile_function, format, 4)                         \
+      K_MATMUL_STEP(tile_function, format, 2)                         \
+      K_MATMUL_STEP(tile_function, format, 1)                         \
+    }                                                                 \
   } while (0)
 
 #define K_DEFINE_MATMUL_INT8(tile_function, largest)                                                       \

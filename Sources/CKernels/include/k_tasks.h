@@ -41,6 +41,7 @@ typedef struct {
   float *output;
   int8_t *codes;
   k_block_scale *scales;
+  k_outlier *outliers;
 } k_norm_job;
 
 void k_norm_task(const void *job, size_t index);

@@ -58,7 +58,8 @@ void k_norm_task(const void *context, size_t index) {
     float *output = job->output + row * columns;
     kernels->rms_norm(x, job->weight, job->epsilon, columns, output);
     if (job->codes != NULL) {
-      kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+      k_block_scale *scales = job->scales + row * (columns / 32);
+      kernels->quantize(output, columns, job->codes + row * columns, scales, job->outliers + row);
     }
   }
 }
@@ -116,7 +117,8 @@ void k_gate_task(const void *context, size_t index) {
     float *output = job->output + row * columns;
     job->kernels->gate(job->kind, job->gate + row * columns, job->up + row * columns, columns, output);
     if (job->codes != NULL) {
-      job->kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+      k_block_scale *scales = job->scales + row * (columns / 32);
+      job->kernels->quantize(output, columns, job->codes + row * columns, scales, NULL);
     }
   }
 }
@@ -127,8 +129,8 @@ void k_quantize_task(const void *context, size_t index) {
   size_t row;
   uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
   for (; row < end; row++) {
-    job->kernels->quantize(
-        job->input + row * columns, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+    k_block_scale *scales = job->scales + row * (columns / 32);
+    job->kernels->quantize(job->input + row * columns, columns, job->codes + row * columns, scales, NULL);
   }
 }
 

@@ -115,8 +115,8 @@ K_INLINE void add_block(
 }
 
 K_INLINE void avx2_tile(
-    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token, float *y,
-    size_t stride) {
+    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
+    outlier_column *column, float *y, size_t stride) {
   size_t blocks = w->columns / 32;
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
@@ -124,7 +124,11 @@ K_INLINE void avx2_tile(
   const int8_t *q = x->codes + token * x->columns;
   const k_block_scale *q_scales = x->scales + token * blocks;
   __m256 sums[2][4];
-  for (int t = 0; t < tokens; t++) sums[0][t] = sums[1][t] = _mm256_setzero_ps();
+  for (int t = 0; t < tokens; t++) {
+    f32x16 both = outlier_product(format, w, x, tile, token + (size_t)t, column);
+    memcpy(&sums[0][t], &both, 32);
+    memcpy(&sums[1][t], (char *)&both + 32, 32);
+  }
   for (size_t b = 0; b < blocks; b++) {
     prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
     add_block(format, tokens, 0, codes, high, scales, b, q, x->columns, q_scales, sums[0]);
