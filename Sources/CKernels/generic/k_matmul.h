@@ -222,14 +222,14 @@ K_INLINE f32x16 outlier_product(
   static void matmul_int8(                                                                                 \
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride) {  \
     switch (w->format) {                                                                                   \
-      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest(K_FORMAT_Q4)); break;                       \
-      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest(K_FORMAT_Q5)); break;                       \
-      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest(K_FORMAT_Q8)); break;                       \
-      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest(K_FORMAT_Q4M)); break;                     \
-      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest(K_FORMAT_Q5M)); break;                     \
-      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest(K_FORMAT_Q4K)); break;                     \
-      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest(K_FORMAT_Q5K)); break;                     \
-      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest(K_FORMAT_Q6K)); break;                     \
+      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest(K_FORMAT_Q4)); break;          \
+      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest(K_FORMAT_Q5)); break;          \
+      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest(K_FORMAT_Q8)); break;          \
+      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest(K_FORMAT_Q4M)); break;       \
+      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest(K_FORMAT_Q5M)); break;       \
+      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest(K_FORMAT_Q4K)); break;       \
+      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest(K_FORMAT_Q5K)); break;       \
+      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest(K_FORMAT_Q6K)); break;       \
       case K_FORMAT_F16:                                                                                   \
       case K_FORMAT_BF16:                                                                                  \
       case K_FORMAT_F32: matmul_float(w, x, begin, end, y, stride); break;                                 \
