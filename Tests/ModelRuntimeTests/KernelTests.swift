@@ -69,11 +69,23 @@ struct KernelTests {
   func quantising(path: KernelPath, count: Int) throws {
     var x = Self.floats(count, seed: 5, scale: 300)
     for index in 0..<32 { x[index] = 0 }
+    // The first of two elements that are equally large is the outlier.
+    if count > 64 {
+      x[count - 1] = 300
+      x[count - 20] = -300
+    }
     var expected = ([Int8](repeating: 1, count: count), [k_block_scale](repeating: .init(), count: count / 32))
     var actual = expected
-    try Self.kernels(.portable).quantize(x, count, &expected.0, &expected.1)
-    try Self.kernels(path).quantize(x, count, &actual.0, &actual.1)
+    var outliers = (k_outlier(), k_outlier())
+    try Self.kernels(.portable).quantize(x, count, &expected.0, &expected.1, &outliers.0)
+    try Self.kernels(path).quantize(x, count, &actual.0, &actual.1, &outliers.1)
     #expect(actual.0 == expected.0)
+    #expect(outliers.1.value == outliers.0.value && outliers.1.column == outliers.0.column)
+    let largest = x.map { abs($0) }.max()
+    let outlier = try #require(x.firstIndex { abs($0) == largest })
+    #expect(Int(outliers.1.column) == outlier && outliers.1.value == x[outlier])
+    #expect(actual.0[outlier] == 0)
+    x[outlier] = 0
     for block in 0..<count / 32 {
       let (scale, other) = (actual.1[block], expected.1[block])
       #expect(scale.d == other.d && scale.sum == other.sum && scale.low == other.low && scale.high == other.high)

@@ -12,10 +12,38 @@ static void rms_norm(const float *x, const float *weight, float epsilon, size_t 
   for (size_t i = 0; i < count; i += 16) v_store(y + i, v_load(x + i) * scale * v_load(weight + i));
 }
 
-static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales) {
+/// The first of the elements with the largest magnitude.
+static k_outlier find_outlier(const float *x, size_t count) {
+  f32x16 magnitudes = v_set(0);
+  for (size_t i = 0; i < count; i += 16) {
+    f32x16 v = v_load(x + i);
+    magnitudes = v_max(v_max(v, -v), magnitudes);
+  }
+  float largest = v_largest(magnitudes);
+  for (size_t i = 0; i < count; i += 16) {
+    f32x16 v = v_load(x + i);
+    if (__builtin_reduce_or(v_max(v, -v) == v_set(largest)) == 0) continue;
+    while (fabsf(x[i]) != largest) i++;
+    return (k_outlier){.value = x[i], .column = (uint32_t)i};
+  }
+  return (k_outlier){.value = 0, .column = 0};
+}
+
+static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier) {
   const float magic = 12582912.0f;  // as in v_exp
+  size_t left_out = count;
+  if (outlier != NULL) {
+    *outlier = find_outlier(x, count);
+    left_out = outlier->column;
+  }
   for (size_t b = 0; b < count / 32; b++) {
     f32x16 v[2] = {v_load(x + 32 * b), v_load(x + 32 * b + 16)};
+    if (b == left_out / 32) {
+      float block[32];
+      memcpy(block, v, sizeof block);
+      block[left_out % 32] = 0;
+      memcpy(v, block, sizeof block);
+    }
     f32x16 magnitudes = v_max(v_max(v[0], -v[0]), v_max(v[1], -v[1]));
     float largest = v_largest(magnitudes);
     float inverse = largest > 0 ? 127.0f / largest : 0.0f;

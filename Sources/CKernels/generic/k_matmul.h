@@ -15,6 +15,29 @@ K_INLINE size_t high_bytes(k_format format) {
   }
 }
 
+K_INLINE size_t scale_bytes(k_format format) {
+  switch (format) {
+    case K_FORMAT_Q4M:
+    case K_FORMAT_Q5M: return 64;
+    case K_FORMAT_Q4K:
+    case K_FORMAT_Q5K: return 40;
+    case K_FORMAT_Q6K: return 36;
+    default: return 32;
+  }
+}
+
+/// Blocks of 32 columns between what is multiplied and what is brought up from memory, 4 KiB and more of codes. The
+/// hardware's own prefetching loses the weights among the streams of several tokens' activations.
+enum { PREFETCH_BLOCKS = 24 };
+
+/// Asks for one block's codes and scales; it may lie in the next tile, or beyond the matrix, where the processor ignores it.
+K_INLINE void prefetch_block(
+    k_format format, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block) {
+  for (size_t i = 0; i < code_bytes(format); i += 64) __builtin_prefetch(codes + block * code_bytes(format) + i);
+  for (size_t i = 0; i < high_bytes(format); i += 64) __builtin_prefetch(high + block * high_bytes(format) + i);
+  __builtin_prefetch(scales + block * scale_bytes(format));
+}
+
 /// d and m of 16 rows in one block, as `k_format` defines them; not for Q6_K.
 K_INLINE void block_scales(k_format format, const uint8_t *scales, size_t block, f32x16 *d, f32x16 *m) {
   switch (format) {
@@ -141,30 +164,72 @@ static void matmul_float(
   }
 }
 
+/// The weights of 16 rows in one column, as `dequantize_block` computes them.
+K_INLINE f32x16 weight_column(k_format format, const k_matrix *w, size_t tile, size_t column) {
+  size_t block = column / 32;
+  int k = (int)(column % 32);
+  const uint8_t *codes = w->codes + tile * w->codes_stride + block * code_bytes(format);
+  const uint8_t *high = w->high + tile * w->high_stride + block * high_bytes(format);
+  const uint8_t *scales = w->scales + tile * w->scales_stride;
+  i32x16 code = block_codes(format, codes, high, k / 4, k % 4);
+  f32x16 d, m;
+  if (format == K_FORMAT_Q6K) {
+    const uint8_t *sub;
+    block_scales_6k(scales, block, &d, &sub);
+    return d * v_from_i8(sub + k / 16 * 16) * v_from_i32(code - 32);
+  }
+  block_scales(format, scales, block, &d, &m);
+  return d * v_from_i32(code) + m;
+}
+
+/// The weights of 16 rows in the column that was asked for last: models have their outliers in few columns, so the next
+/// token's is often the same.
+typedef struct {
+  uint32_t column;
+  f32x16 weights;
+} outlier_column;
+
+/// What a token's sums start from: its outlier × the weights of that column.
+K_INLINE f32x16 outlier_product(
+    k_format format, const k_matrix *w, const k_activations *x, size_t tile, size_t token, outlier_column *last) {
+  if (x->outliers == NULL) return v_set(0);
+  k_outlier outlier = x->outliers[token];
+  if (outlier.column != last->column) {
+    last->column = outlier.column;
+    last->weights = weight_column(format, w, tile, outlier.column);
+  }
+  return last->weights * outlier.value;
+}
+
 /// Calls `tile_function(format, tokens, …)` with both as constants, so that each pair becomes code of its own.
-#define K_MATMUL_TOKENS(tile_function, format, largest)                                                  \
-  do {                                                                                                   \
-    for (uint32_t tile = begin; tile < end; tile++) {                                                    \
-      uint32_t t = 0;                                                                                    \
-      for (; largest >= 8 && x->tokens - t >= 8; t += 8) tile_function(format, 8, w, x, tile, t, y, stride); \
-      for (; x->tokens - t >= 4; t += 4) tile_function(format, 4, w, x, tile, t, y, stride);             \
-      for (; x->tokens - t >= 2; t += 2) tile_function(format, 2, w, x, tile, t, y, stride);             \
-      for (; x->tokens - t >= 1; t += 1) tile_function(format, 1, w, x, tile, t, y, stride);             \
-    }                                                                                                    \
+#define K_MATMUL_STEP(tile_function, format, count) \
+  for (; x->tokens - t >= count; t += count) tile_function(format, count, w, x, tile, t, &column, y, stride);
+
+#define K_MATMUL_TOKENS(tile_function, format, largest)               \
+  do {                                                                \
+    for (uint32_t tile = begin; tile < end; tile++) {                 \
+      outlier_column column = {.column = UINT32_MAX};                 \
+      uint32_t t = 0;                                                 \
+      if (largest >= 16) K_MATMUL_STEP(tile_function, format, 16)     \
+      if (largest >= 8) K_MATMUL_STEP(tile_function, format, 8)       \
+      K_MATMUL_STEP(tile_function, format, 4)                         \
+      K_MATMUL_STEP(tile_function, format, 2)                         \
+      K_MATMUL_STEP(tile_function, format, 1)                         \
+    }                                                                 \
   } while (0)
 
 #define K_DEFINE_MATMUL_INT8(tile_function, largest)                                                       \
   static void matmul_int8(                                                                                 \
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride) {  \
     switch (w->format) {                                                                                   \
-      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest); break;                       \
-      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest); break;                       \
-      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest); break;                       \
-      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest); break;                     \
-      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest); break;                     \
-      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest); break;                     \
-      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest); break;                     \
-      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest); break;                     \
+      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest(K_FORMAT_Q4)); break;          \
+      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest(K_FORMAT_Q5)); break;          \
+      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest(K_FORMAT_Q8)); break;          \
+      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest(K_FORMAT_Q4M)); break;       \
+      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest(K_FORMAT_Q5M)); break;       \
+      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest(K_FORMAT_Q4K)); break;       \
+      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest(K_FORMAT_Q5K)); break;       \
+      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest(K_FORMAT_Q6K)); break;       \
       case K_FORMAT_F16:                                                                                   \
       case K_FORMAT_BF16:                                                                                  \
       case K_FORMAT_F32: matmul_float(w, x, begin, end, y, stride); break;                                 \

@@ -31,11 +31,21 @@ typedef struct {
   int32_t high;
 } k_block_scale;
 
-/// Activations of some tokens: `[token][column]` as `f32`, and quantised unless `codes` is null.
+/// The largest of one token's activations, which is multiplied in floating point: one such element would take the
+/// precision from the 31 that share its scale.
+/// Source: Dettmers et al., LLM.int8() (2022).
+typedef struct {
+  float value;
+  uint32_t column;
+} k_outlier;
+
+/// Activations of some tokens: `[token][column]` as `f32`, and quantised unless `codes` is null. The code of a token's
+/// outlier is 0; `outliers` is null where none is taken out.
 typedef struct {
   const float *values;
   const int8_t *codes;
   const k_block_scale *scales;
+  const k_outlier *outliers;
   uint32_t tokens;
   uint32_t columns;
 } k_activations;
@@ -52,8 +62,9 @@ typedef struct {
   /// y = x ÷ √(mean(x²) + epsilon) × weight; `count` is a multiple of 16; y may be x.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *y);
 
-  /// Quantises to 8 bits, scaled by the largest magnitude of each 32; `count` is a multiple of 32.
-  void (*quantize)(const float *x, size_t count, int8_t *codes, k_block_scale *scales);
+  /// Quantises one token to 8 bits, scaled by the largest magnitude of each 32 without the outlier; `count` is a multiple
+  /// of 32. A null `outlier` leaves nothing out.
+  void (*quantize)(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier);
 
   /// out = activation(gate) × up; `count` is a multiple of 16.
   void (*gate)(k_gate kind, const float *gate, const float *up, size_t count, float *out);
@@ -64,7 +75,8 @@ typedef struct {
   /// Converts to the stored type, rounding to nearest even; `count` is a multiple of 16.
   void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
 
-  /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations.
+  /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations
+  /// and outliers. The sums start from the outlier's product.
   void (*matmul_int8)(
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
 

@@ -13,11 +13,15 @@ typedef struct {
   float *outputs[K_MATMUL_MATRICES];
   size_t strides[K_MATMUL_MATRICES];
   uint32_t matrix_count;
+  /// Neighbouring tasks lie `tiles_per_way` apart, so that threads which take them in turn each walk one piece of memory:
+  /// what is prefetched beyond a task's end is then the same thread's next.
+  uint32_t ways;
+  uint32_t tiles_per_way;
   uint32_t tiles_per_task;
   k_activations input;
 } k_matmul_job;
 
-/// Chooses `tiles_per_task` for `threads` threads and returns the number of tasks.
+/// Cuts the job for `threads` threads and returns the number of tasks.
 size_t k_matmul_plan(k_matmul_job *job, uint32_t threads);
 void k_matmul_task(const void *job, size_t index);
 
@@ -37,6 +41,7 @@ typedef struct {
   float *output;
   int8_t *codes;
   k_block_scale *scales;
+  k_outlier *outliers;
 } k_norm_job;
 
 void k_norm_task(const void *job, size_t index);

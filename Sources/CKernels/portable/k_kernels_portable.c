@@ -16,14 +16,14 @@ K_INLINE i32x16 dot_groups(
 }
 
 K_INLINE void portable_tile(
-    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token, float *y,
-    size_t stride) {
+    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
+    outlier_column *column, float *y, size_t stride) {
   size_t blocks = w->columns / 32;
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
   for (size_t t = token; t < token + (size_t)tokens; t++) {
-    f32x16 sums = v_set(0);
+    f32x16 sums = outlier_product(format, w, x, tile, t, column);
     for (size_t b = 0; b < blocks; b++) {
       const uint8_t *block = codes + b * code_bytes(format);
       const uint8_t *block_high = high + b * high_bytes(format);
@@ -50,6 +50,7 @@ K_INLINE void portable_tile(
   }
 }
 
-K_DEFINE_MATMUL_INT8(portable_tile, 1)
+#define LARGEST_TOKENS(format) 4
+K_DEFINE_MATMUL_INT8(portable_tile, LARGEST_TOKENS)
 
 K_DEFINE_TABLE(k_kernels_portable, K_PATH_PORTABLE, "portable");

@@ -8,16 +8,22 @@ static uint32_t task_end(uint32_t rows, uint32_t rows_per_task, size_t index, si
 size_t k_matmul_plan(k_matmul_job *job, uint32_t threads) {
   uint32_t tiles = 0;
   for (uint32_t i = 0; i < job->matrix_count; i++) tiles += job->matrices[i]->tiles;
+  job->ways = threads;
+  job->tiles_per_way = (tiles + threads - 1) / threads;
   // Several tasks a thread even out what other processes take from a core.
-  uint32_t parts = threads == 1 ? 1 : threads * 8;
-  job->tiles_per_task = tiles / parts + (tiles % parts != 0);
-  return tiles / job->tiles_per_task + (tiles % job->tiles_per_task != 0);
+  uint32_t parts = threads == 1 ? 1 : 8;
+  job->tiles_per_task = (job->tiles_per_way + parts - 1) / parts;
+  return (size_t)threads * ((job->tiles_per_way + job->tiles_per_task - 1) / job->tiles_per_task);
 }
 
 void k_matmul_task(const void *context, size_t index) {
   const k_matmul_job *job = context;
-  uint32_t begin = (uint32_t)index * job->tiles_per_task;
+  uint32_t way = (uint32_t)index % job->ways;
+  uint32_t step = (uint32_t)index / job->ways;
+  uint32_t begin = way * job->tiles_per_way + step * job->tiles_per_task;
   uint32_t end = begin + job->tiles_per_task;
+  uint32_t way_end = (way + 1) * job->tiles_per_way;
+  if (end > way_end) end = way_end;
   uint32_t first = 0;
   for (uint32_t i = 0; i < job->matrix_count; i++) {
     const k_matrix *w = job->matrices[i];
@@ -52,7 +58,8 @@ void k_norm_task(const void *context, size_t index) {
     float *output = job->output + row * columns;
     kernels->rms_norm(x, job->weight, job->epsilon, columns, output);
     if (job->codes != NULL) {
-      kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+      k_block_scale *scales = job->scales + row * (columns / 32);
+      kernels->quantize(output, columns, job->codes + row * columns, scales, job->outliers + row);
     }
   }
 }
@@ -110,7 +117,8 @@ void k_gate_task(const void *context, size_t index) {
     float *output = job->output + row * columns;
     job->kernels->gate(job->kind, job->gate + row * columns, job->up + row * columns, columns, output);
     if (job->codes != NULL) {
-      job->kernels->quantize(output, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+      k_block_scale *scales = job->scales + row * (columns / 32);
+      job->kernels->quantize(output, columns, job->codes + row * columns, scales, NULL);
     }
   }
 }
@@ -121,8 +129,8 @@ void k_quantize_task(const void *context, size_t index) {
   size_t row;
   uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
   for (; row < end; row++) {
-    job->kernels->quantize(
-        job->input + row * columns, columns, job->codes + row * columns, job->scales + row * (columns / 32));
+    k_block_scale *scales = job->scales + row * (columns / 32);
+    job->kernels->quantize(job->input + row * columns, columns, job->codes + row * columns, scales, NULL);
   }
 }
 

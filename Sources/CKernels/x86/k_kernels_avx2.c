@@ -73,60 +73,67 @@ K_INLINE __m256i dot(k_format format, const __m256i *weights, const int8_t *x, i
   return sum;
 }
 
-K_INLINE void avx2_half(
-    k_format format, int tokens, int half, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
-    __m256 *sums) {
+/// Adds one block's products for 8 rows and some tokens to `sums`.
+K_INLINE void add_block(
+    k_format format, int tokens, int half, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block,
+    const int8_t *q, size_t columns, const k_block_scale *q_scales, __m256 *sums) {
+  size_t blocks = columns / 32;
+  __m256i weights[8];
+  unpack(format, codes + block * code_bytes(format), high + block * high_bytes(format), half, weights);
+  if (format == K_FORMAT_Q6K) {
+    f32x16 both_d;
+    const uint8_t *sub;
+    block_scales_6k(scales, block, &both_d, &sub);
+    __m256 d = ((const __m256 *)&both_d)[half];
+    __m256i first = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 8 * half)));
+    __m256i second = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 16 + 8 * half)));
+    for (int t = 0; t < tokens; t++) {
+      const k_block_scale *scale = q_scales + (size_t)t * blocks + block;
+      const int8_t *v = q + (size_t)t * columns + 32 * block;
+      __m256i low = _mm256_add_epi32(dot(format, weights, v, 0, 4), _mm256_set1_epi32(scale->low));
+      __m256i top = _mm256_add_epi32(dot(format, weights, v, 4, 8), _mm256_set1_epi32(scale->high));
+      __m256i both = _mm256_add_epi32(_mm256_mullo_epi32(low, first), _mm256_mullo_epi32(top, second));
+      __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
+      sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), factor, sums[t]);
+    }
+    return;
+  }
+  f32x16 both_d, both_m;
+  block_scales(format, scales, block, &both_d, &both_m);
+  __m256 d = ((const __m256 *)&both_d)[half];
+  __m256 m = ((const __m256 *)&both_m)[half];
+  for (int t = 0; t < tokens; t++) {
+    const k_block_scale *scale = q_scales + (size_t)t * blocks + block;
+    const int8_t *v = q + (size_t)t * columns + 32 * block;
+    __m256i sum = dot(format, weights, v, 0, 8);
+    // low + high is −32 × the sum of the codes, so this adds the 128 × that the stored codes have in excess.
+    if (format == K_FORMAT_Q8) sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(4 * (scale->low + scale->high)));
+    __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
+    sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, sums[t]);
+    sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(scale->sum), sums[t]);
+  }
+}
+
+K_INLINE void avx2_tile(
+    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
+    outlier_column *column, float *y, size_t stride) {
   size_t blocks = w->columns / 32;
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
   const int8_t *q = x->codes + token * x->columns;
   const k_block_scale *q_scales = x->scales + token * blocks;
-  for (int t = 0; t < tokens; t++) sums[t] = _mm256_setzero_ps();
-  for (size_t b = 0; b < blocks; b++) {
-    __m256i weights[8];
-    unpack(format, codes + b * code_bytes(format), high + b * high_bytes(format), half, weights);
-    if (format == K_FORMAT_Q6K) {
-      f32x16 both_d;
-      const uint8_t *sub;
-      block_scales_6k(scales, b, &both_d, &sub);
-      __m256 d = ((const __m256 *)&both_d)[half];
-      __m256i first = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 8 * half)));
-      __m256i second = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 16 + 8 * half)));
-      for (int t = 0; t < tokens; t++) {
-        const k_block_scale *scale = q_scales + (size_t)t * blocks + b;
-        const int8_t *v = q + (size_t)t * x->columns + 32 * b;
-        __m256i low = _mm256_add_epi32(dot(format, weights, v, 0, 4), _mm256_set1_epi32(scale->low));
-        __m256i top = _mm256_add_epi32(dot(format, weights, v, 4, 8), _mm256_set1_epi32(scale->high));
-        __m256i both = _mm256_add_epi32(_mm256_mullo_epi32(low, first), _mm256_mullo_epi32(top, second));
-        __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
-        sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), factor, sums[t]);
-      }
-    } else {
-      f32x16 both_d, both_m;
-      block_scales(format, scales, b, &both_d, &both_m);
-      __m256 d = ((const __m256 *)&both_d)[half];
-      __m256 m = ((const __m256 *)&both_m)[half];
-      for (int t = 0; t < tokens; t++) {
-        const k_block_scale *scale = q_scales + (size_t)t * blocks + b;
-        const int8_t *v = q + (size_t)t * x->columns + 32 * b;
-        __m256i sum = dot(format, weights, v, 0, 8);
-        // low + high is −32 × the sum of the codes, so this adds the 128 × that the stored codes have in excess.
-        if (format == K_FORMAT_Q8) sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(4 * (scale->low + scale->high)));
-        __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
-        sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, sums[t]);
-        sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(scale->sum), sums[t]);
-      }
-    }
-  }
-}
-
-K_INLINE void avx2_tile(
-    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token, float *y,
-    size_t stride) {
   __m256 sums[2][4];
-  avx2_half(format, tokens, 0, w, x, tile, token, sums[0]);
-  avx2_half(format, tokens, 1, w, x, tile, token, sums[1]);
+  for (int t = 0; t < tokens; t++) {
+    f32x16 both = outlier_product(format, w, x, tile, token + (size_t)t, column);
+    memcpy(&sums[0][t], &both, 32);
+    memcpy(&sums[1][t], (char *)&both + 32, 32);
+  }
+  for (size_t b = 0; b < blocks; b++) {
+    prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
+    add_block(format, tokens, 0, codes, high, scales, b, q, x->columns, q_scales, sums[0]);
+    add_block(format, tokens, 1, codes, high, scales, b, q, x->columns, q_scales, sums[1]);
+  }
   for (int t = 0; t < tokens; t++) {
     f32x16 both;
     memcpy(&both, &sums[0][t], 32);
@@ -135,7 +142,8 @@ K_INLINE void avx2_tile(
   }
 }
 
-K_DEFINE_MATMUL_INT8(avx2_tile, 1)
+#define LARGEST_TOKENS(format) 4
+K_DEFINE_MATMUL_INT8(avx2_tile, LARGEST_TOKENS)
 
 K_DEFINE_TABLE(k_kernels_avx2, K_PATH_AVX2, "avx2");
 #pragma clang attribute pop

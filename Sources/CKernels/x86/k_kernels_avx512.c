@@ -53,17 +53,20 @@ K_INLINE __m512i dot(__m512i sum, const __m512i *weights, const int8_t *x, int f
 }
 
 K_INLINE void avx512_tile(
-    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token, float *y,
-    size_t stride) {
+    k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
+    outlier_column *column, float *y, size_t stride) {
   size_t blocks = w->columns / 32;
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
   const int8_t *q = x->codes + token * x->columns;
   const k_block_scale *q_scales = x->scales + token * blocks;
-  __m512 sums[8];
-  for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
+  __m512 sums[16];
+  for (int t = 0; t < tokens; t++) {
+    sums[t] = __builtin_bit_cast(__m512, outlier_product(format, w, x, tile, token + (size_t)t, column));
+  }
   for (size_t b = 0; b < blocks; b++) {
+    prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
     __m512i weights[8];
     unpack(format, codes + b * code_bytes(format), high + b * high_bytes(format), weights);
     if (format == K_FORMAT_Q6K) {
@@ -101,7 +104,9 @@ K_INLINE void avx512_tile(
   }
 }
 
-K_DEFINE_MATMUL_INT8(avx512_tile, 8)
+// Six-bit codes are the dearest to unpack: twice the tokens share it.
+#define LARGEST_TOKENS(format) (format == K_FORMAT_Q6K ? 16 : 8)
+K_DEFINE_MATMUL_INT8(avx512_tile, LARGEST_TOKENS)
 
 K_DEFINE_TABLE(k_kernels_avx512, K_PATH_AVX512, "avx512");
 #pragma clang attribute pop

@@ -142,14 +142,17 @@ extension Transformer {
 
   private func taskCount(_ rows: Int, _ rowsPerTask: UInt32) -> Int { (rows - 1) / Int(rowsPerTask) + 1 }
 
-  private func input(_ values: UnsafeMutablePointer<Float>, rows: Int, columns: Int) -> k_activations {
+  private func input(
+    _ values: UnsafeMutablePointer<Float>, rows: Int, columns: Int, outliers: UnsafePointer<k_outlier>? = nil
+  ) -> k_activations {
     k_activations(
       values: values, codes: quantizes ? UnsafePointer(scratch.codes.base) : nil, scales: scratch.scales.base,
-      tokens: UInt32(rows), columns: UInt32(columns))
+      outliers: outliers, tokens: UInt32(rows), columns: UInt32(columns))
   }
 
   private func normalizedInput(_ rows: Int) -> k_activations {
-    input(scratch.normalized.base, rows: rows, columns: model.embeddingSize)
+    input(
+      scratch.normalized.base, rows: rows, columns: model.embeddingSize, outliers: UnsafePointer(scratch.outliers.base))
   }
 
   private func multiply(_ input: k_activations, _ first: Product, _ second: Product? = nil, _ third: Product? = nil) {
@@ -180,7 +183,8 @@ extension Transformer {
     let job = k_norm_job(
       kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(model.embeddingSize),
       epsilon: model.normEpsilon, residual: residual, delta: delta, delta_weight: deltaNorm, weight: norm,
-      output: scratch.normalized.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base)
+      output: scratch.normalized.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base,
+      outliers: scratch.outliers.base)
     run(taskCount(rows, perTask), k_norm_task, job)
   }
 

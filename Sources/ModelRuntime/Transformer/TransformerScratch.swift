@@ -17,6 +17,7 @@ struct TransformerScratch: ~Copyable {
   var up: ScratchBuffer<Float>
   var codes: ScratchBuffer<Int8>
   var scales: ScratchBuffer<k_block_scale>
+  var outliers: ScratchBuffer<k_outlier>
   var cosines: ScratchBuffer<Float>
   var sines: ScratchBuffer<Float>
   var localCosines: ScratchBuffer<Float>
@@ -44,6 +45,7 @@ struct TransformerScratch: ~Copyable {
     up = ScratchBuffer(capacity: rows * model.feedForwardSize)
     codes = ScratchBuffer(capacity: rows * widest)
     scales = ScratchBuffer(capacity: rows * widest / 32)
+    outliers = ScratchBuffer(capacity: rows)
     cosines = ScratchBuffer(capacity: rows * model.headSize / 2)
     sines = ScratchBuffer(capacity: rows * model.headSize / 2)
     localCosines = ScratchBuffer(capacity: rows * model.headSize / 2)
