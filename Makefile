@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench bench-kernels lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-peer lint format tidy sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -40,6 +40,11 @@ bench: build model ## Tokens a second and hand-off time of this machine
 bench-kernels: ## Each kernel alone beside what the machine can do (FILTER=text for some of them)
 	BATON_PACKAGE=core swift build -c release --scratch-path .build-core --product kernel-bench
 	.build-core/release/kernel-bench kernels --filter '$(FILTER)'
+
+bench-peer: build ## Beside llama.cpp, which is built outside the checkout (an hour; ARGS="--quick --models smollm2" for less)
+	@scripts/deps peers
+	swift build -c release --product kernel-bench
+	@scripts/bench-peer $(ARGS)
 
 lint: ## Check the format of the sources
 	swift format lint --strict --recursive Package.swift Sources Tests

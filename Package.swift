@@ -64,6 +64,7 @@ let coreTests: [Target] = [
   test("ObservabilityTests", ["Observability"]),
   test("TokenizationTests", ["Tokenization", "ModelRuntime", "ServingTestKit"]),
   test("ModelRuntimeTests", ["ModelRuntime", "CKernels", "Tokenization", "ServingTestKit"]),
+  test("RooflineTests", ["CRoofline"]),
   test("KVCacheTests", ["KVCache", "ServingTestKit"]),
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
