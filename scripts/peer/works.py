@@ -29,7 +29,7 @@ MEMORY_FILES = 2.2
 
 PROMPT = GENERATE = 128
 # A setting of the peer that the first run shows this far behind its best is not run again.
-HOPELESS = 0.85
+HOPELESS = 0.7
 
 
 @dataclasses.dataclass
