@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-peer lint format tidy sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -37,6 +37,15 @@ test: deps test-models ## Everything that can be checked here: lint, tests with 
 bench: build model ## Tokens a second and hand-off time of this machine
 	$(BATON) bench --model $(BATON_MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf
 
+bench-kernels: ## Each kernel alone beside what the machine can do (FILTER=text for some of them)
+	BATON_PACKAGE=core swift build -c release --scratch-path .build-core --product kernel-bench
+	.build-core/release/kernel-bench kernels --filter '$(FILTER)'
+
+bench-peer: build ## Beside llama.cpp, which is built outside the checkout (an hour; ARGS="--quick --models smollm2" for less)
+	@scripts/deps peers
+	swift build -c release --product kernel-bench
+	@scripts/bench-peer $(ARGS)
+
 lint: ## Check the format of the sources
 	swift format lint --strict --recursive Package.swift Sources Tests
 
@@ -61,4 +70,4 @@ check-deploy: build ## Build the manifests and validate them for each supported 
 	scripts/check-deploy $(BATON)
 
 clean: ## Remove what was built
-	rm -rf .build .build-asan .build-tsan
+	rm -rf .build .build-core .build-asan .build-tsan

@@ -41,11 +41,15 @@ let coreTargets: [Target] = [
     // Debug builds compile C without optimisation, which makes even the smallest model unusable.
     cSettings: strictC + [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=off"])]
   ),
+  .target(name: "CRoofline", cSettings: strictC + [.unsafeFlags(["-O3"])]),
   .systemLibrary(name: "COpenSSL"),
   core("ServingTypes", ["CKernels", "COpenSSL"]),
   core("Observability", ["ServingTypes"]),
   core("Tokenization", ["ServingTypes"]),
   core("ModelRuntime", ["CKernels", "COpenSSL", "ServingTypes", "Tokenization"]),
+  .executableTarget(
+    name: "KernelBenchmark", dependencies: ["CKernels", "CRoofline", "ServingTypes", "ModelRuntime"],
+    swiftSettings: strict),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes"]),
@@ -60,6 +64,7 @@ let coreTests: [Target] = [
   test("ObservabilityTests", ["Observability"]),
   test("TokenizationTests", ["Tokenization", "ModelRuntime", "ServingTestKit"]),
   test("ModelRuntimeTests", ["ModelRuntime", "CKernels", "Tokenization", "ServingTestKit"]),
+  test("RooflineTests", ["CRoofline"]),
   test("KVCacheTests", ["KVCache", "ServingTestKit"]),
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
@@ -141,7 +146,8 @@ let shellTests: [Target] = [
 
 let package = Package(
   name: "baton",
-  products: coreOnly ? [] : [.executable(name: "baton", targets: ["baton"])],
+  products: [.executable(name: "kernel-bench", targets: ["KernelBenchmark"])]
+    + (coreOnly ? [] : [.executable(name: "baton", targets: ["baton"])]),
   dependencies: coreOnly
     ? []
     : [

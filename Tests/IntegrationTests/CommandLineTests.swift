@@ -155,6 +155,29 @@ struct CommandLineTests {
     }
   }
 
+  @Test(arguments: [
+    ["--prefill", "512,"], ["--batch", "0"], ["--depth", "x"], ["--only", "nothing"], ["--generate", "1"],
+    ["--prompt", "0"], ["--path", "sse"],
+  ])
+  func benchRefusesWhatItCannotMeasure(options: [String]) async throws {
+    let outcome = try await run(["bench", "--model", "a"] + options)
+    #expect(outcome.code == 64 && outcome.errors.contains(options[0]), "\(outcome.errors)")
+  }
+
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func benchMeasuresWhatWasAskedFor() async throws {
+    let common = ["bench", "--model", TestFiles.model ?? "", "--num-blocks", "64", "--runs", "1", "--json"]
+    let outcome = try await run(
+      common + ["--only", "decode", "--batch", "1,3", "--prompt", "8", "--generate", "16", "--depth", "32"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let rows = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [[String: Any]] ?? []
+    let names = ["load", "decode, batch 1", "decode, batch 3", "decode at 32", "peak memory"]
+    #expect(rows.compactMap { $0["name"] as? String } == names)
+    #expect(rows.allSatisfy { ($0["value"] as? Double ?? 0) > 0 })
+    let long = try await run(common + ["--only", "prefill", "--prefill", "900000"])
+    #expect(long.code == 64 && long.errors.contains("900000"), "\(long.errors)")
+  }
+
   @Test func brokenModelsAreErrorsNotCrashes() async throws {
     #expect(try await run(["model", "inspect", "/no/such/file"]).code == 66)
     let broken = try file("GGUF but not really")

@@ -51,9 +51,10 @@ import Testing
   /// The order of docs/design.md: a target imports those above it, never one below.
   @Test func importsGoUpwards() {
     let order = [
-      "CKernels", "CHiredis", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization", "ModelRuntime",
-      "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "ServingProtos", "GRPCTransport", "RPC", "KVTransfer",
-      "Directory", "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer", "RouterServer", "baton", "ServingTestKit",
+      "CKernels", "CRoofline", "CHiredis", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization",
+      "ModelRuntime", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "ServingProtos",
+      "GRPCTransport", "RPC", "KVTransfer", "Directory", "Routing", "OpenAIAPI", "PrefillServer", "DecodeServer",
+      "RouterServer", "baton", "ServingTestKit",
     ]
     let rank = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($0.element, $0.offset) })
     let statement =

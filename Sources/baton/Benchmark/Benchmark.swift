@@ -7,7 +7,7 @@ import ServingTypes
 struct Benchmark {
   let model: ModelSettings
   let engine: EngineSettings
-  let runs: Int
+  let plan: BenchmarkPlan
   let logger: Logger
 
   func run() async throws -> [Measurement] {
@@ -18,49 +18,69 @@ struct Benchmark {
     settings.engine.targetStepTime = .zero
     let core = try loaded.makeEngine(settings, logger: logger)
     core.start()
+    var results = [Measurement("load", unit: "s", values: [loaded.loadSeconds])]
     do {
-      let results = try await measure(core)
+      try plan.checkDecode(context: core.maximumContextLength)
+      results += try await measure(core)
       await core.stop()
-      let handoff = HandoffBenchmark(loaded: loaded, settings: settings, runs: runs, logger: logger)
-      return results + (core.maximumContextLength > 1000 ? try await handoff.run(length: 1000) : [])
     } catch {
       await core.stop()
       throw error
     }
+    if plan.works.contains(.handoff), core.maximumContextLength > 1000 {
+      let handoff = HandoffBenchmark(loaded: loaded, settings: settings, runs: plan.runs, logger: logger)
+      results += try await handoff.run(length: 1000)
+    }
+    if let peak = PeakMemory.bytes() {
+      results.append(Measurement("peak memory", unit: "MiB", values: [Double(peak) / 1_048_576]))
+    }
+    return results
   }
 
   private func measure(_ core: EngineCore) async throws -> [Measurement] {
     var results: [Measurement] = []
-    for length in [512, 2048] where length < core.maximumContextLength {
+    let lengths = try plan.prefillLengths(context: core.maximumContextLength)
+    // Brings weights and scratch into memory, which is not what the first row shall count.
+    _ = try await generate(core, prompt: min(512, core.maximumContextLength - 4), tokens: 4, seed: -1)
+    for length in lengths {
       var rates: [Double] = []
-      for run in 0..<runs {
+      for run in 0..<plan.runs {
         let summary = try await generate(core, prompt: length, tokens: 1, seed: run).summary
         rates.append(Double(length) / summary.prefillSeconds)
       }
       results.append(Measurement("prefill \(length)", unit: "tokens/s", values: rates))
     }
-    for batch in [1, 8, 32] {
+    guard plan.works.contains(.decode) else { return results }
+    let rows =
+      plan.batch.map { (name: "decode, batch \($0)", batch: $0, prompt: plan.prompt) }
+      + plan.depth.map { (name: "decode at \($0)", batch: 1, prompt: $0) }
+    for row in rows {
       var rates: [Double] = []
-      for run in 0..<runs {
-        rates.append(try await decode(core, batch: batch, tokens: 64, seed: run))
+      for run in 0..<plan.runs {
+        rates.append(try await decode(core, batch: row.batch, prompt: row.prompt, seed: run))
       }
-      results.append(Measurement("decode, batch \(batch)", unit: "tokens/s", values: rates))
+      results.append(Measurement(row.name, unit: "tokens/s", values: rates))
     }
     return results
   }
 
-  /// Tokens a second of all sequences together, from the moment when the last of them has begun.
-  private func decode(_ core: EngineCore, batch: Int, tokens: Int, seed: Int) async throws -> Double {
+  /// Tokens a second of all sequences together, from the moment when the last has begun until the first ends.
+  private func decode(_ core: EngineCore, batch: Int, prompt: Int, seed: Int) async throws -> Double {
     try await withThrowingTaskGroup(of: [ContinuousClock.Instant].self) { group in
       for index in 0..<batch {
         group.addTask {
-          try await generate(core, prompt: 32, tokens: tokens, seed: seed * 1000 + index).arrivals
+          try await generate(core, prompt: prompt, tokens: plan.generate, seed: seed * 1000 + index).arrivals
         }
       }
       var arrivals: [[ContinuousClock.Instant]] = []
       for try await each in group { arrivals.append(each) }
       guard let start = arrivals.compactMap(\.first).max(), let end = arrivals.compactMap(\.last).min(), end > start
-      else { return 0 }
+      else {
+        throw ServingError(
+          .failedPrecondition,
+          "the \(batch) sequences were not decoded together: one ended before another began; raise --generate,"
+            + " max_num_seqs or num_blocks")
+      }
       let counted = arrivals.reduce(0) { sum, each in sum + each.count { $0 > start && $0 <= end } }
       return Double(counted) / ((end - start) / .seconds(1))
     }

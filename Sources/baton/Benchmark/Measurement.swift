@@ -21,6 +21,10 @@ struct Measurement: Encodable {
 
   var line: String {
     name.padding(toLength: 34, withPad: " ", startingAt: 0)
-      + String(format: "%10.1f %@  (%.1f to %.1f)", value, unit, least, most)
+      + Self.text(value, 10) + " \(unit)" + (runs > 1 ? "  (\(Self.text(least)) to \(Self.text(most)))" : "")
+  }
+
+  private static func text(_ value: Double, _ width: Int = 0) -> String {
+    String(format: "%\(width == 0 ? "" : "\(width)").\(value < 10 ? 2 : 1)f", value)
   }
 }

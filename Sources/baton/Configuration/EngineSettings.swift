@@ -10,6 +10,8 @@ struct EngineSettings: Sendable {
 
   var engine: EngineConfiguration
   var kernels: KernelArithmetic
+  /// Nil: the fastest that the processor can run. Only benchmarks choose.
+  var kernelPath: KernelPath?
   var threads: Int
   var blockSize: Int
   /// Nil: as many as the memory holds.

@@ -31,7 +31,7 @@ struct LoadedModel: Sendable {
       weights: weights,
       configuration: .init(
         blockSize: settings.blockSize, blockCount: blockCount, kvDType: settings.kvDType, threads: settings.threads,
-        arithmetic: settings.kernels, maximumContextLength: settings.engine.maxModelLen,
+        arithmetic: settings.kernels, path: settings.kernelPath, maximumContextLength: settings.engine.maxModelLen,
         // The metadata names one or two; the vocabulary may hold more, as base and chat models share it.
         endOfGenerationTokens: tokenizer.endOfGenerationTokens))
     logger.info(
