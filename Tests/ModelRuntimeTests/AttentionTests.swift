@@ -51,17 +51,21 @@ struct AttentionTests {
       var random = SplitMix64(seed: 24)
       table = (0..<Int32(blocks)).shuffled(using: &random)
       pool = [UInt8](repeating: 0xff, count: blocks * 2 * planeBytes)
-      let store = try #require(try KernelTests.kernels(.portable).store)
-      let (planeBytes, element) = (planeBytes, element)
+      let kernels = try KernelTests.kernels(.portable)
+      let (planeBytes, element, blockSize, size) = (planeBytes, element, blockSize, size)
       for position in 0..<length {
         for head in 0..<kvHeads {
           let base = Int(table[position / blockSize]) * 2 * planeBytes
-          let row = base + (head * blockSize + position % blockSize) * size * element
+          let plane = base + head * blockSize * size * element
+          let slot = position % blockSize
           let source = (position * kvHeads + head) * size
           pool.withUnsafeMutableBytes { pool in
-            keys[source...].withUnsafeBufferPointer { store(dtype, $0.baseAddress, size, pool.baseAddress! + row) }
+            keys[source...].withUnsafeBufferPointer {
+              kernels.store_column(
+                dtype, $0.baseAddress, size, pool.baseAddress! + plane + slot * element, blockSize)
+            }
             values[source...].withUnsafeBufferPointer {
-              store(dtype, $0.baseAddress, size, pool.baseAddress! + row + planeBytes)
+              kernels.store(dtype, $0.baseAddress, size, pool.baseAddress! + plane + planeBytes + slot * size * element)
             }
           }
         }
@@ -155,7 +159,7 @@ struct AttentionTests {
     let whole = try paged.attend(.portable, 480..<530, tile: 10)
     #expect(!whole.contains { !$0.isFinite })
     for path in KernelPath.allCases.filter(\.isSupported) {
-      for tile in [1, 3, 10] {
+      for tile in [1, 2, 3, 10, 21] {
         #expect(try paged.attend(path, 480..<530, tile: tile) == whole)
         #expect(try paged.attend(path, 480..<530, tile: tile, split: true) == whole)
       }

@@ -1,6 +1,7 @@
 // Sixteen float lanes, for whichever path includes this: one register, two, or plain arrays. The operations are exactly
 // rounded ones in a fixed order, so that every path gives the same bits.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -44,7 +45,7 @@ K_INLINE f32x16 v_select(i32x16 mask, f32x16 yes, f32x16 no) {
   return __builtin_bit_cast(f32x16, bits);
 }
 
-K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return v_select(a > b, a, b); }
+K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return a > b ? a : b; }
 
 K_INLINE f32x16 v_from_i32(i32x16 value) { return __builtin_convertvector(value, f32x16); }
 
@@ -160,4 +161,16 @@ K_INLINE f32x16 v_exp(f32x16 x) {
   return v_select(under, v_set(0.0f), __builtin_bit_cast(f32x16, scaled));
 }
 
-K_INLINE float s_exp(float x) { return v_exp(v_set(x))[0]; }
+/// 2^x within 2 units in the last place; exactly 1 at 0. Below −126 it stays at 2^−126; not for x above 127.
+K_INLINE f32x16 v_exp2(f32x16 x) {
+  const f32x16 least = v_set(-126.0f), magic = v_set(12582912.0f);  // as in v_exp
+  x = least > x ? least : x;
+  f32x16 shifted = x + magic;
+  f32x16 r = x - (shifted - magic);
+  f32x16 p = v_fma(v_set(1.3264727e-3f), r, v_set(9.6715130e-3f));
+  p = v_fma(p, r, v_set(5.5507336e-2f));
+  p = v_fma(p, r, v_set(0.24022242f));
+  p = v_fma(p, r, v_set(0.69314700f));
+  p = v_fma(p, r, v_set(1.0f));
+  return __builtin_bit_cast(f32x16, __builtin_bit_cast(i32x16, p) + (__builtin_bit_cast(i32x16, shifted) << 23));
+}

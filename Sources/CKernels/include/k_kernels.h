@@ -75,6 +75,9 @@ typedef struct {
   /// Converts to the stored type, rounding to nearest even; `count` is a multiple of 16.
   void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
 
+  /// The same, to every `stride`-th element.
+  void (*store_column)(k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride);
+
   /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations
   /// and outliers. The sums start from the outlier's product.
   void (*matmul_int8)(
