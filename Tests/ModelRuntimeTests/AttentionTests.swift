@@ -153,20 +153,41 @@ struct AttentionTests {
     }
   }
 
-  @Test(arguments: [0, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
+  /// The pool is full of NaN wherever nothing is stored, so what lies behind the last position must not be used.
+  @Test(arguments: [0, 1, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
   func doesNotDependOnHowItIsCut(window: Int, dtype: k_kv_dtype) throws {
     let paged = try Paged(length: 530, dtype: dtype, window: window)
     let whole = try paged.attend(.portable, 480..<530, tile: 10)
     #expect(!whole.contains { !$0.isFinite })
     for path in KernelPath.allCases.filter(\.isSupported) {
-      for tile in [1, 2, 3, 10, 21] {
+      for tile in [1, 2, 3, 4, 10, 21] {
         #expect(try paged.attend(path, 480..<530, tile: tile) == whole)
         #expect(try paged.attend(path, 480..<530, tile: tile, split: true) == whole)
       }
     }
-    for blockSize in [8, 24, 64] {
+    for blockSize in [8, 9, 17, 24, 32, 48, 63, 64] {
       let other = try Paged(length: 530, blockSize: blockSize, dtype: dtype, window: window)
-      #expect(try other.attend(.best, 480..<530, tile: 7) == whole)
+      for tile in [1, 7] {
+        #expect(try other.attend(.best, 480..<530, tile: tile) == whole, "blocks of \(blockSize)")
+      }
+    }
+  }
+
+  /// Every size of a register tile, and its remainders along positions and head size.
+  @Test(arguments: 1...8, [16, 64, 80, 96, 128, 256])
+  func headsAndSizes(group: Int, size: Int) throws {
+    let paged = try Paged(length: 291, heads: 2 * group, kvHeads: 2, size: size)
+    let most = min(Int(K_ATTENTION_QUERIES), Int(K_ATTENTION_STATE) / size) / group
+    let expected = try paged.attend(.portable, 279..<291, tile: most)
+    #expect(!expected.contains { !$0.isFinite })
+    for path in KernelPath.allCases.filter(\.isSupported) {
+      for tile in [1, 2, most] { #expect(try paged.attend(path, 279..<291, tile: tile) == expected, "\(path)") }
+    }
+    // Contexts that end anywhere in a group of positions.
+    for length in stride(from: 1, to: 80, by: 13) {
+      let alone = try paged.attend(.best, length - 1..<length, tile: 1)
+      #expect(try paged.attend(.portable, length - 1..<length, tile: 1) == alone)
+      #expect(try paged.attend(.best, 0..<length, tile: most).suffix(alone.count) == alone[...])
     }
   }
 }
