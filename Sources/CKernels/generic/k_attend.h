@@ -8,7 +8,6 @@ enum {
   /// Positions whose keys or values are converted together.
   BATCH = 64,
   BATCH_GROUPS = BATCH / GROUP,
-  SPLIT_GROUPS = K_ATTENTION_SPLIT / GROUP,
   /// Floats between two rows of converted keys: 16 more, for what a load at a block's end reads in excess.
   KEY_STRIDE = BATCH + GROUP,
 };
@@ -89,42 +88,65 @@ static void load_values(const attention_tile *tile, int32_t begin, int32_t end, 
   }
 }
 
-/// Attends positions [first, end) of the split that starts at `base`.
-static void attend_split(const attention_tile *tile, int32_t base, int32_t first, int32_t end, softmax_state *state) {
+/// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which a
+/// position moves within it.
+K_INLINE void find_groups(
+    const attention_tile *tile, size_t offset, int32_t begin, int32_t end, size_t scale, const uint8_t **groups) {
+  for (int32_t position = begin; position < end; position += GROUP) {
+    size_t slot = (uint32_t)position % tile->attention->block_size;
+    groups[(position - begin) / GROUP] = block_of(tile, offset, position) + slot * scale;
+  }
+}
+
+/// Names what is read after `groups`: the plane's positions from `next` on, below `stop`. Where there is none, themselves.
+K_INLINE void look_ahead(
+    const attention_tile *tile, size_t plane, int32_t next, int32_t stop, stored_groups *groups) {
+  if (stop - next > BATCH) stop = next + BATCH;
+  for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
+  find_groups(tile, plane, next, stop, tile->attention->head_size * stored_bytes(tile->attention->dtype), groups->ahead);
+}
+
+/// Attends positions [first, end) of the split that starts at `base`; the next split's are [end, following).
+static void attend_split(
+    const attention_tile *tile, int32_t base, int32_t first, int32_t end, int32_t following, softmax_state *state) {
   const k_attention *a = tile->attention;
   size_t size = a->head_size;
   float scores[K_ATTENTION_QUERIES * K_ATTENTION_SPLIT] __attribute__((aligned(64)));
   float converted[K_ATTENTION_HEAD_SIZE * KEY_STRIDE] __attribute__((aligned(64)));
-  const uint8_t *groups[SPLIT_GROUPS];
-  int32_t from = first > base ? (first - base) / GROUP * GROUP : 0;
-  int32_t to = end - base;
+  stored_groups groups;
+  int32_t begin = first > base ? first / GROUP * GROUP : base;
   k_kv_dtype dtype = tile->direct ? a->dtype : K_KV_F32;
-  size_t stride = tile->direct ? a->block_size * stored_bytes(dtype) : KEY_STRIDE * sizeof(float);
-  for (int32_t at = from; at < to; at += BATCH) {
-    int32_t count = to - at < BATCH ? to - at : BATCH;
-    if (!tile->direct) load_keys(tile, base + at, base + at + count, converted);
-    for (int32_t i = 0; i < count; i += GROUP) {
-      size_t slot = (uint32_t)(base + at + i) % a->block_size;
-      groups[i / GROUP] = tile->direct ? block_of(tile, a->keys_offset, base + at + i) + slot * stored_bytes(dtype)
-                                       : (const uint8_t *)(converted + i);
+  size_t element = stored_bytes(dtype);
+  for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + g * GROUP);
+  groups.stride = tile->direct ? a->block_size * element : KEY_STRIDE * element;
+  for (int32_t at = begin; at < end; at += BATCH) {
+    int32_t stop = at + BATCH < end ? at + BATCH : end;
+    if (tile->direct) {
+      find_groups(tile, a->keys_offset, at, stop, element, groups.from);
+      if (stop < end) look_ahead(tile, a->keys_offset, stop, end, &groups);
+      else look_ahead(tile, a->values_offset, begin, end, &groups);
+    } else {
+      load_keys(tile, at, stop, converted);
     }
-    score_all(dtype, tile->queries, tile->count, size, groups, stride, (count + GROUP - 1) / GROUP, scores + at);
+    score_all(dtype, tile->queries, tile->count, size, &groups, (stop - at + GROUP - 1) / GROUP, scores + (at - base));
   }
   for (uint32_t q = 0; q < tile->count; q++) {
     weigh(
-        scores + q * K_ATTENTION_SPLIT, from, to, tile->first[q] - base, tile->last[q] - base, &state->maximum[q],
-        &state->sum[q]);
+        scores + q * K_ATTENTION_SPLIT, begin - base, end - base, tile->first[q] - base, tile->last[q] - base,
+        &state->maximum[q], &state->sum[q]);
   }
-  stride = size * stored_bytes(dtype);
-  for (int32_t at = from; at < to; at += BATCH) {
-    int32_t count = to - at < BATCH ? to - at : BATCH;
-    if (!tile->direct) load_values(tile, base + at, base + at + count, converted);
-    for (int32_t i = 0; i < count; i += GROUP) {
-      size_t slot = (uint32_t)(base + at + i) % a->block_size;
-      groups[i / GROUP] = tile->direct ? block_of(tile, a->values_offset, base + at + i) + slot * stride
-                                       : (const uint8_t *)(converted + (size_t)i * size);
+  for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + (size_t)(g * GROUP) * size);
+  groups.stride = size * element;
+  for (int32_t at = begin; at < end; at += BATCH) {
+    int32_t stop = at + BATCH < end ? at + BATCH : end;
+    if (tile->direct) {
+      find_groups(tile, a->values_offset, at, stop, groups.stride, groups.from);
+      if (stop < end) look_ahead(tile, a->values_offset, stop, end, &groups);
+      else look_ahead(tile, a->keys_offset, end, following, &groups);
+    } else {
+      load_values(tile, at, stop, converted);
     }
-    accumulate_all(dtype, scores + at, tile->count, size, groups, stride, count, state->values);
+    accumulate_all(dtype, scores + (at - base), tile->count, size, &groups, stop - at, state->values);
   }
 }
 
@@ -179,7 +201,7 @@ static void attention(const k_attention *attention, const k_attention_item *item
     int32_t begin = (int32_t)item->split * K_ATTENTION_SPLIT;
     int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
     reset(&split, tile.count, size);
-    if (end > first) attend_split(&tile, begin, first, end, &split);
+    if (end > first) attend_split(&tile, begin, first, end, end, &split);
     for (uint32_t q = 0; q < tile.count; q++) {
       float *record = partial_of(attention, item, kv_head, q, item->split);
       record[0] = split.maximum[q];
@@ -193,7 +215,7 @@ static void attention(const k_attention *attention, const k_attention_item *item
   for (int32_t begin = first / K_ATTENTION_SPLIT * K_ATTENTION_SPLIT; begin < last; begin += K_ATTENTION_SPLIT) {
     int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
     reset(&split, tile.count, size);
-    attend_split(&tile, begin, first, end, &split);
+    attend_split(&tile, begin, first, end, last, &split);
     merge(&total, &split, tile.count, size);
   }
   finish(&tile, &total);

@@ -40,9 +40,23 @@ K_INLINE f32x16 v_load_stored(k_kv_dtype dtype, const void *from) {
   }
 }
 
+/// Some groups of 16 positions: `from[g]` is where group g's keys or values start.
+typedef struct {
+  const uint8_t *from[4];
+  /// What will be read next, a piece of 16 × head size elements for each group: block tables hide it from the processor.
+  const uint8_t *ahead[4];
+  /// Bytes between rows: of keys for one d, of values for one position.
+  size_t stride;
+} stored_groups;
+
+/// Converted elements are in the cache already.
+K_INLINE void prefetch(k_kv_dtype dtype, const uint8_t *at) {
+  if (dtype != K_KV_F32) __builtin_prefetch(at);
+}
+
 /// Scores of n queries against w groups of positions: for each one chain of multiply-adds, d ascending.
 K_INLINE void score_tile(
-    k_kv_dtype dtype, int n, int w, const float *queries, size_t size, const uint8_t *const *keys, size_t stride,
+    k_kv_dtype dtype, int n, int w, const float *queries, size_t size, const stored_groups *keys, int group,
     float *scores) {
   f32x16 sums[TILE_QUERIES][4];
 #pragma clang loop unroll(full)
@@ -50,13 +64,19 @@ K_INLINE void score_tile(
 #pragma clang loop unroll(full)
     for (int i = 0; i < w; i++) sums[q][i] = v_set(0);
   }
-  const uint8_t *from[4];
+  const uint8_t *from[4], *ahead[4];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < w; i++) from[i] = keys[i];
+  for (int i = 0; i < w; i++) {
+    from[i] = keys->from[group + i];
+    ahead[i] = keys->ahead[group + i];
+  }
   for (size_t d = 0; d < size; d++) {
     f32x16 column[4];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < w; i++) column[i] = v_load_stored(dtype, from[i] + d * stride);
+    for (int i = 0; i < w; i++) {
+      column[i] = v_load_stored(dtype, from[i] + d * keys->stride);
+      prefetch(dtype, ahead[i] + d * GROUP * stored_bytes(dtype));
+    }
 #pragma clang loop unroll(full)
     for (int q = 0; q < n; q++) {
       f32x16 x = v_set(queries[(size_t)q * size + d]);
@@ -73,8 +93,8 @@ K_INLINE void score_tile(
 
 /// values += weight × row, positions ascending, for n queries and 16 × w elements of each row.
 K_INLINE void value_tile(
-    k_kv_dtype dtype, int n, int w, const float *weights, const uint8_t *const *groups, size_t offset, size_t stride,
-    int32_t count, float *values, size_t size) {
+    k_kv_dtype dtype, int n, int w, const float *weights, const stored_groups *rows, size_t offset, int32_t count,
+    float *values, size_t size) {
   f32x16 sums[TILE_QUERIES][4];
 #pragma clang loop unroll(full)
   for (int q = 0; q < n; q++) {
@@ -82,10 +102,13 @@ K_INLINE void value_tile(
     for (int i = 0; i < w; i++) sums[q][i] = v_load(values + (size_t)q * size + 16 * i);
   }
   for (int32_t first = 0; first < count; first += GROUP) {
-    const uint8_t *from = groups[first / GROUP] + offset;
+    const uint8_t *from = rows->from[first / GROUP] + offset;
+    const uint8_t *ahead = rows->ahead[first / GROUP] + offset;
     int32_t end = first + GROUP < count ? first + GROUP : count;
-    for (int32_t t = first; t < end; t++, from += stride) {
+    for (int32_t t = first; t < end; t++, from += rows->stride, ahead += rows->stride) {
       f32x16 row[4];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < w; i += 2) prefetch(dtype, ahead + (size_t)(16 * i) * stored_bytes(dtype));
 #pragma clang loop unroll(full)
       for (int i = 0; i < w; i++) row[i] = v_load_stored(dtype, from + (size_t)(16 * i) * stored_bytes(dtype));
 #pragma clang loop unroll(full)
@@ -104,31 +127,30 @@ K_INLINE void value_tile(
 }
 
 K_INLINE void score_groups(
-    k_kv_dtype dtype, int n, const float *queries, size_t size, const uint8_t *const *keys, size_t stride, int groups,
-    float *scores) {
+    k_kv_dtype dtype, int n, const float *queries, size_t size, const stored_groups *keys, int groups, float *scores) {
   int g = 0;
   for (; g + tile_width(n) <= groups; g += tile_width(n)) {
-    score_tile(dtype, n, tile_width(n), queries, size, keys + g, stride, scores + GROUP * g);
+    score_tile(dtype, n, tile_width(n), queries, size, keys, g, scores + GROUP * g);
   }
   if (tile_width(n) > 2 && g + 2 <= groups) {
-    score_tile(dtype, n, 2, queries, size, keys + g, stride, scores + GROUP * g);
+    score_tile(dtype, n, 2, queries, size, keys, g, scores + GROUP * g);
     g += 2;
   }
-  if (g < groups) score_tile(dtype, n, 1, queries, size, keys + g, stride, scores + GROUP * g);
+  if (g < groups) score_tile(dtype, n, 1, queries, size, keys, g, scores + GROUP * g);
 }
 
 K_INLINE void value_groups(
-    k_kv_dtype dtype, int n, const float *weights, const uint8_t *const *groups, size_t stride, int32_t count,
-    float *values, size_t size) {
+    k_kv_dtype dtype, int n, const float *weights, const stored_groups *rows, int32_t count, float *values,
+    size_t size) {
   size_t d = 0, element = stored_bytes(dtype), width = 16 * (size_t)tile_width(n);
   for (; d + width <= size; d += width) {
-    value_tile(dtype, n, tile_width(n), weights, groups, d * element, stride, count, values + d, size);
+    value_tile(dtype, n, tile_width(n), weights, rows, d * element, count, values + d, size);
   }
   if (width > 32 && d + 32 <= size) {
-    value_tile(dtype, n, 2, weights, groups, d * element, stride, count, values + d, size);
+    value_tile(dtype, n, 2, weights, rows, d * element, count, values + d, size);
     d += 32;
   }
-  if (d < size) value_tile(dtype, n, 1, weights, groups, d * element, stride, count, values + d, size);
+  if (d < size) value_tile(dtype, n, 1, weights, rows, d * element, count, values + d, size);
 }
 
 /// Calls `function(dtype, n, …)` with both as constants, so that each pair becomes code of its own.
@@ -155,24 +177,24 @@ K_INLINE void value_groups(
     case K_KV_BF16: TILE_OF(function, K_KV_BF16, n, __VA_ARGS__); break;      \
   }
 
-/// Scores of all queries against up to four groups of positions; keys[g] is where group g's lie, `[d][position]`.
+/// Scores of all queries against up to four groups of positions.
 static void score_all(
-    k_kv_dtype dtype, const float *queries, uint32_t count, size_t size, const uint8_t *const *keys, size_t stride,
-    int groups, float *scores) {
+    k_kv_dtype dtype, const float *queries, uint32_t count, size_t size, const stored_groups *keys, int groups,
+    float *scores) {
   for (uint32_t q = 0, n; q < count; q += n) {
     n = tile_queries(count - q);
     const float *from = queries + q * size;
-    TILE_OF_DTYPE(score_groups, dtype, n, from, size, keys, stride, groups, scores + q * K_ATTENTION_SPLIT)
+    TILE_OF_DTYPE(score_groups, dtype, n, from, size, keys, groups, scores + q * K_ATTENTION_SPLIT)
   }
 }
 
-/// Adds the weighted rows of `positions` positions to each query's values; groups[g] is where group g's rows start.
+/// Adds the weighted rows of `positions` positions to each query's values.
 static void accumulate_all(
-    k_kv_dtype dtype, const float *weights, uint32_t count, size_t size, const uint8_t *const *groups, size_t stride,
-    int32_t positions, float *values) {
+    k_kv_dtype dtype, const float *weights, uint32_t count, size_t size, const stored_groups *rows, int32_t positions,
+    float *values) {
   for (uint32_t q = 0, n; q < count; q += n) {
     n = tile_queries(count - q);
     const float *from = weights + q * K_ATTENTION_SPLIT;
-    TILE_OF_DTYPE(value_groups, dtype, n, from, groups, stride, positions, values + q * size, size)
+    TILE_OF_DTYPE(value_groups, dtype, n, from, rows, positions, values + q * size, size)
   }
 }
