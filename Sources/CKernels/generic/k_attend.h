@@ -117,7 +117,9 @@ static void attend_split(
   int32_t begin = first > base ? first / GROUP * GROUP : base;
   k_kv_dtype dtype = tile->direct ? a->dtype : K_KV_F32;
   size_t element = stored_bytes(dtype);
-  for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + g * GROUP);
+  for (int g = 0; g < BATCH_GROUPS; g++) {
+    groups.from[g] = groups.ahead[g] = (const uint8_t *)(converted + g * GROUP);
+  }
   groups.stride = tile->direct ? a->block_size * element : KEY_STRIDE * element;
   for (int32_t at = begin; at < end; at += BATCH) {
     int32_t stop = at + BATCH < end ? at + BATCH : end;
