@@ -2,10 +2,11 @@ import COpenSSL
 
 /// Everything that two workers must agree on to share a block.
 ///
-/// A block holds `blockSize` tokens for all layers of its group as `[layer][K, V][kv head][token][head size]`, one
-/// contiguous buffer. The digest namespaces caches, directory keys and streams.
+/// A block holds `blockSize` tokens for all layers of its group, one contiguous buffer: per layer the keys as
+/// `[kv head][head size][token]`, then the values as `[kv head][token][head size]`. The digest namespaces caches,
+/// directory keys and streams.
 public struct KVLayout: Hashable, Sendable, CustomStringConvertible {
-  public static let currentFormatVersion = 1
+  public static let currentFormatVersion = 2
 
   /// A digest of the model's weights and configuration.
   public var modelFingerprint: String

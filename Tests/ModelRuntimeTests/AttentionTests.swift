@@ -51,17 +51,21 @@ struct AttentionTests {
       var random = SplitMix64(seed: 24)
       table = (0..<Int32(blocks)).shuffled(using: &random)
       pool = [UInt8](repeating: 0xff, count: blocks * 2 * planeBytes)
-      let store = try #require(try KernelTests.kernels(.portable).store)
-      let (planeBytes, element) = (planeBytes, element)
+      let kernels = try KernelTests.kernels(.portable)
+      let (planeBytes, element, blockSize, size) = (planeBytes, element, blockSize, size)
       for position in 0..<length {
         for head in 0..<kvHeads {
           let base = Int(table[position / blockSize]) * 2 * planeBytes
-          let row = base + (head * blockSize + position % blockSize) * size * element
+          let plane = base + head * blockSize * size * element
+          let slot = position % blockSize
           let source = (position * kvHeads + head) * size
           pool.withUnsafeMutableBytes { pool in
-            keys[source...].withUnsafeBufferPointer { store(dtype, $0.baseAddress, size, pool.baseAddress! + row) }
+            keys[source...].withUnsafeBufferPointer {
+              kernels.store_column(
+                dtype, $0.baseAddress, size, pool.baseAddress! + plane + slot * element, blockSize)
+            }
             values[source...].withUnsafeBufferPointer {
-              store(dtype, $0.baseAddress, size, pool.baseAddress! + row + planeBytes)
+              kernels.store(dtype, $0.baseAddress, size, pool.baseAddress! + plane + planeBytes + slot * size * element)
             }
           }
         }
@@ -149,20 +153,41 @@ struct AttentionTests {
     }
   }
 
-  @Test(arguments: [0, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
+  /// The pool is full of NaN wherever nothing is stored, so what lies behind the last position must not be used.
+  @Test(arguments: [0, 1, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
   func doesNotDependOnHowItIsCut(window: Int, dtype: k_kv_dtype) throws {
     let paged = try Paged(length: 530, dtype: dtype, window: window)
     let whole = try paged.attend(.portable, 480..<530, tile: 10)
     #expect(!whole.contains { !$0.isFinite })
     for path in KernelPath.allCases.filter(\.isSupported) {
-      for tile in [1, 3, 10] {
+      for tile in [1, 2, 3, 4, 10, 21] {
         #expect(try paged.attend(path, 480..<530, tile: tile) == whole)
         #expect(try paged.attend(path, 480..<530, tile: tile, split: true) == whole)
       }
     }
-    for blockSize in [8, 24, 64] {
+    for blockSize in [8, 9, 17, 24, 32, 48, 63, 64] {
       let other = try Paged(length: 530, blockSize: blockSize, dtype: dtype, window: window)
-      #expect(try other.attend(.best, 480..<530, tile: 7) == whole)
+      for tile in [1, 7] {
+        #expect(try other.attend(.best, 480..<530, tile: tile) == whole, "blocks of \(blockSize)")
+      }
+    }
+  }
+
+  /// Every size of a register tile, and its remainders along positions and head size.
+  @Test(arguments: 1...8, [16, 64, 80, 96, 128, 256])
+  func headsAndSizes(group: Int, size: Int) throws {
+    let paged = try Paged(length: 291, heads: 2 * group, kvHeads: 2, size: size)
+    let most = min(Int(K_ATTENTION_QUERIES), Int(K_ATTENTION_STATE) / size) / group
+    let expected = try paged.attend(.portable, 279..<291, tile: most)
+    #expect(!expected.contains { !$0.isFinite })
+    for path in KernelPath.allCases.filter(\.isSupported) {
+      for tile in [1, 2, most] { #expect(try paged.attend(path, 279..<291, tile: tile) == expected, "\(path)") }
+    }
+    // Contexts that end anywhere in a group of positions.
+    for length in stride(from: 1, to: 80, by: 13) {
+      let alone = try paged.attend(.best, length - 1..<length, tile: 1)
+      #expect(try paged.attend(.portable, length - 1..<length, tile: 1) == alone)
+      #expect(try paged.attend(.best, 0..<length, tile: most).suffix(alone.count) == alone[...])
     }
   }
 }

@@ -70,6 +70,22 @@ struct InvarianceTests {
     for index in indices { #expect(last[index] == alone[index], "sequence \(index)") }
   }
 
+  /// A long context beside short ones is cut into splits, and they are not.
+  @Test func lengths() throws {
+    let weights = try Self.weights(.llama)
+    let prompts = [3, 900, 20, 310, 1, 260].enumerated().map { TinyModel.prompt($1, seed: 30 + UInt64($0)) }
+    let alone = try prompts.map { try Self.logits(weights, $0, chunk: $0.count, threads: 1) }
+    for threads in [1, 2, 5] {
+      let session = try ModelSession(weights, threads: threads)
+      let indices = prompts.map { session.add($0) }
+      for (index, prompt) in zip(indices, prompts) where prompt.count > 1 {
+        _ = try session.step([index: prompt.count - 1])
+      }
+      let last = try session.step(Dictionary(uniqueKeysWithValues: indices.map { ($0, 1) }))
+      for index in indices { #expect(last[index] == alone[index], "sequence \(index), \(threads) threads") }
+    }
+  }
+
   /// As a verifier of drafts asks for them: several rows of logits from one step.
   @Test func rowsOfLogits() throws {
     let weights = try Self.weights(.llama)

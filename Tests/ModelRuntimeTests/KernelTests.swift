@@ -47,6 +47,24 @@ struct KernelTests {
     }
   }
 
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [8, 16, 17])
+  func storingColumns(path: KernelPath, stride: Int) throws {
+    let kernels = try Self.kernels(path)
+    let values = Self.floats(80, seed: 11, scale: 100)
+    for (dtype, element) in [(K_KV_F32, 4), (K_KV_F16, 2), (K_KV_BF16, 2)] {
+      var row = [UInt8](repeating: 0, count: 80 * element)
+      kernels.store(dtype, values, 80, &row)
+      var column = [UInt8](repeating: 0xa5, count: 80 * stride * element)
+      column.withUnsafeMutableBytes {
+        kernels.store_column(dtype, values, 80, $0.baseAddress! + 3 * element, stride)
+      }
+      for index in column.indices {
+        let (d, slot) = (index / element / stride, index / element % stride)
+        #expect(column[index] == (slot == 3 ? row[d * element + index % element] : 0xa5))
+      }
+    }
+  }
+
   // MARK: Elementwise
 
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), [16, 64, 576, 8_960])

@@ -1,250 +1,178 @@
-// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone:
-// running maxima are updated at multiples of K_ATTENTION_CHUNK, partial results merged at those of K_ATTENTION_SPLIT.
+// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone: softmax
+// is taken over splits of K_ATTENTION_SPLIT positions, anchored at 0, and splits are merged in their order.
 #pragma once
-#include <math.h>
+#include "k_attend_tiles.h"
+#include "k_softmax.h"
 
-#include "k_attention.h"
-#include "k_vector.h"
-
-enum { GROUP = 16 };
-
-/// The running softmax of some queries.
-typedef struct {
-  float maximum[K_ATTENTION_QUERIES];
-  float sum[K_ATTENTION_QUERIES];
-  float values[K_ATTENTION_STATE];
-} softmax_state;
+enum {
+  /// Positions whose keys or values are converted together.
+  BATCH = 64,
+  BATCH_GROUPS = BATCH / GROUP,
+  /// Floats between two rows of converted keys: 16 more, for what a load at a block's end reads in excess.
+  KEY_STRIDE = BATCH + GROUP,
+};
 
 typedef struct {
   const k_attention *attention;
   const k_attention_item *item;
   uint32_t kv_head;
-  uint32_t queries;
-  const float *query[K_ATTENTION_QUERIES];
+  uint32_t count;
+  /// Whether keys and values are used where they lie; otherwise they are converted once for all queries.
+  bool direct;
   /// The positions that each query sees: [first, last).
   int32_t first[K_ATTENTION_QUERIES];
   int32_t last[K_ATTENTION_QUERIES];
+  /// Where each query's values go.
+  float *output[K_ATTENTION_QUERIES];
+  float queries[K_ATTENTION_STATE];
 } attention_tile;
 
-static void reset(softmax_state *state, uint32_t queries, uint32_t head_size) {
-  for (uint32_t i = 0; i < queries; i++) {
-    state->maximum[i] = -INFINITY;
-    state->sum[i] = 0;
-  }
-  memset(state->values, 0, sizeof(float) * queries * head_size);
+/// The kv head's part of the block that holds `position`, in the plane at `offset`.
+K_INLINE const uint8_t *block_of(const attention_tile *tile, size_t offset, int32_t position) {
+  const k_attention *a = tile->attention;
+  int32_t block = a->tables[tile->item->table + (uint32_t)position / a->block_size];
+  size_t head_bytes = (size_t)a->block_size * a->head_size * stored_bytes(a->dtype);
+  return a->pool + (size_t)block * a->block_bytes + offset + tile->kv_head * head_bytes;
 }
 
-/// Converts the rows of positions [begin, begin + count) to `f32`. Rows of one block lie side by side.
-static void load_rows(const attention_tile *tile, size_t offset, int32_t begin, int32_t count, float *rows) {
+K_INLINE void convert_keys(
+    k_kv_dtype dtype, const uint8_t *from, size_t stride, int32_t run, size_t size, float *keys) {
+  for (size_t d = 0; d < size; d++) {
+    for (int32_t i = 0; i < run; i += GROUP) {
+      v_store(keys + d * KEY_STRIDE + i, v_load_stored(dtype, from + d * stride + (size_t)i * stored_bytes(dtype)));
+    }
+  }
+}
+
+/// Converts the keys of positions [begin, end), at most BATCH, to `f32`, `[d][position]`. A run's excess lanes hold what
+/// follows in the block, its values at the last: the next run overwrites them, or nothing reads them unmasked.
+static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, float *keys) {
   const k_attention *a = tile->attention;
-  size_t element = a->dtype == K_KV_F32 ? 4 : 2;
-  const int32_t *table = a->tables + tile->item->table;
-  uint32_t block = (uint32_t)begin / a->block_size;
-  uint32_t slot = (uint32_t)begin % a->block_size;
-  while (count > 0) {
-    uint32_t run = a->block_size - slot < (uint32_t)count ? a->block_size - slot : (uint32_t)count;
-    size_t first = (size_t)tile->kv_head * a->block_size + slot;
-    const uint8_t *from = a->pool + (size_t)table[block] * a->block_bytes + offset + first * a->head_size * element;
+  size_t element = stored_bytes(a->dtype), stride = a->block_size * element;
+  for (int32_t position = begin; position < end;) {
+    int32_t slot = (int32_t)((uint32_t)position % a->block_size);
+    int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
+    const uint8_t *from = block_of(tile, a->keys_offset, position) + (size_t)slot * element;
+    float *to = keys + (position - begin);
+    switch (a->dtype) {
+      case K_KV_F32: convert_keys(K_KV_F32, from, stride, run, a->head_size, to); break;
+      case K_KV_F16: convert_keys(K_KV_F16, from, stride, run, a->head_size, to); break;
+      case K_KV_BF16: convert_keys(K_KV_BF16, from, stride, run, a->head_size, to); break;
+    }
+    position += run;
+  }
+}
+
+K_INLINE void convert_values(k_kv_dtype dtype, const uint8_t *from, size_t elements, float *values) {
+  for (size_t i = 0; i < elements; i += 16) {
+    v_store(values + i, v_load_stored(dtype, from + i * stored_bytes(dtype)));
+  }
+}
+
+/// Converts the values of positions [begin, end), at most BATCH, to `f32`, `[position][d]`.
+static void load_values(const attention_tile *tile, int32_t begin, int32_t end, float *values) {
+  const k_attention *a = tile->attention;
+  size_t row_bytes = a->head_size * stored_bytes(a->dtype);
+  for (int32_t position = begin; position < end;) {
+    int32_t slot = (int32_t)((uint32_t)position % a->block_size);
+    int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
+    const uint8_t *from = block_of(tile, a->values_offset, position) + (size_t)slot * row_bytes;
     size_t elements = (size_t)run * a->head_size;
     switch (a->dtype) {
-      case K_KV_F32: memcpy(rows, from, elements * 4); break;
-      case K_KV_F16:
-        for (size_t i = 0; i < elements; i += 16) v_store(rows + i, v_load_half(from + 2 * i));
-        break;
-      case K_KV_BF16:
-        for (size_t i = 0; i < elements; i += 16) v_store(rows + i, v_load_bf16(from + 2 * i));
-        break;
+      case K_KV_F32: convert_values(K_KV_F32, from, elements, values); break;
+      case K_KV_F16: convert_values(K_KV_F16, from, elements, values); break;
+      case K_KV_BF16: convert_values(K_KV_BF16, from, elements, values); break;
     }
-    rows += elements;
-    count -= (int32_t)run;
-    block++;
-    slot = 0;
+    values += elements;
+    position += run;
   }
 }
 
-/// Scores of two queries against 8 rows: lanes 0 to 7 are the first query's.
-K_INLINE f32x16 score_pair(const float *q0, const float *q1, const float *rows, size_t size) {
-  f32x16 sums[16];
-  for (int i = 0; i < 16; i++) sums[i] = v_set(0);
-  for (size_t d = 0; d < size; d += 16) {
-    f32x16 a = v_load(q0 + d), b = v_load(q1 + d);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 8; i++) {
-      f32x16 k = v_load(rows + (size_t)i * size + d);
-      sums[i] = v_fma(k, a, sums[i]);
-      sums[i + 8] = v_fma(k, b, sums[i + 8]);
-    }
-  }
-  return v_sum_each(sums);
-}
-
-K_INLINE f32x16 score_one(const float *q, const float *rows, size_t size) {
-  f32x16 sums[16];
-  for (int i = 0; i < 16; i++) sums[i] = v_set(0);
-  for (size_t d = 0; d < size; d += 16) {
-    f32x16 a = v_load(q + d);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 16; i++) sums[i] = v_fma(v_load(rows + (size_t)i * size + d), a, sums[i]);
-  }
-  return v_sum_each(sums);
-}
-
-static void score_rows(const attention_tile *tile, const float *rows, float *scores) {
-  size_t size = tile->attention->head_size;
-  uint32_t i = 0;
-  for (; i + 2 <= tile->queries; i += 2) {
-    float *first = scores + i * K_ATTENTION_CHUNK, *second = first + K_ATTENTION_CHUNK;
-    for (size_t half = 0; half < 2; half++) {
-      f32x16 pair = score_pair(tile->query[i], tile->query[i + 1], rows + half * 8 * size, size);
-      memcpy(first + 8 * half, &pair, 32);
-      memcpy(second + 8 * half, (const char *)&pair + 32, 32);
-    }
-  }
-  if (i < tile->queries) v_store(scores + i * K_ATTENTION_CHUNK, score_one(tile->query[i], rows, size));
-}
-
-/// Turns a chunk's scores into weights relative to the query's new maximum, and scales what it has summed so far.
-static void weigh(const attention_tile *tile, int32_t base, softmax_state *state, float *scores) {
-  const i32x16 iota = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  size_t size = tile->attention->head_size;
-  for (uint32_t q = 0; q < tile->queries; q++) {
-    float *row = scores + q * K_ATTENTION_CHUNK;
-    f32x16 s[K_ATTENTION_CHUNK / 16];
-    f32x16 largest = v_set(-INFINITY);
-    for (int i = 0; i < K_ATTENTION_CHUNK / 16; i++) {
-      i32x16 position = iota + (base + 16 * i);
-      i32x16 visible = (position >= tile->first[q]) & (position < tile->last[q]);
-      s[i] = v_select(visible, v_load(row + 16 * i), v_set(-INFINITY));
-      largest = v_max(largest, s[i]);
-    }
-    float maximum = v_largest(largest);
-    maximum = maximum > state->maximum[q] ? maximum : state->maximum[q];
-    if (maximum == -INFINITY) {
-      memset(row, 0, sizeof(float) * K_ATTENTION_CHUNK);
-      continue;
-    }
-    f32x16 sum = v_set(0);
-    for (int i = 0; i < K_ATTENTION_CHUNK / 16; i++) {
-      f32x16 weight = v_exp(s[i] - maximum);
-      v_store(row + 16 * i, weight);
-      sum += weight;
-    }
-    float correction = state->maximum[q] == -INFINITY ? 0.0f : s_exp(state->maximum[q] - maximum);
-    state->sum[q] = state->sum[q] * correction + v_sum(sum);
-    state->maximum[q] = maximum;
-    if (correction != 1.0f) {
-      float *values = state->values + q * size;
-      for (size_t d = 0; d < size; d += 16) v_store(values + d, v_load(values + d) * correction);
-    }
+/// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which a
+/// position moves within it.
+K_INLINE void find_groups(
+    const attention_tile *tile, size_t offset, int32_t begin, int32_t end, size_t scale, const uint8_t **groups) {
+  for (int32_t position = begin; position < end; position += GROUP) {
+    size_t slot = (uint32_t)position % tile->attention->block_size;
+    groups[(position - begin) / GROUP] = block_of(tile, offset, position) + slot * scale;
   }
 }
 
-/// values += weight × row, rows ascending, for `n` queries and a slab of 16 × `w` elements.
-K_INLINE void accumulate(
-    int n, int w, const float *scores, const float *rows, int32_t count, size_t size, size_t d, float *values) {
-  f32x16 sums[4][4];
-  for (int q = 0; q < n; q++) {
-    for (int i = 0; i < w; i++) sums[q][i] = v_load(values + (size_t)q * size + d + 16 * (size_t)i);
-  }
-  for (int32_t t = 0; t < count; t++) {
-    f32x16 row[4];
-    for (int i = 0; i < w; i++) row[i] = v_load(rows + (size_t)t * size + d + 16 * (size_t)i);
-    for (int q = 0; q < n; q++) {
-      f32x16 weight = v_set(scores[q * K_ATTENTION_CHUNK + t]);
-      for (int i = 0; i < w; i++) sums[q][i] = v_fma(weight, row[i], sums[q][i]);
-    }
-  }
-  for (int q = 0; q < n; q++) {
-    for (int i = 0; i < w; i++) v_store(values + (size_t)q * size + d + 16 * (size_t)i, sums[q][i]);
-  }
+/// Names what is read after `groups`: the plane's positions from `next` on, below `stop`. Where there is none, themselves.
+K_INLINE void look_ahead(
+    const attention_tile *tile, size_t plane, int32_t next, int32_t stop, stored_groups *groups) {
+  if (stop - next > BATCH) stop = next + BATCH;
+  for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
+  find_groups(tile, plane, next, stop, tile->attention->head_size * stored_bytes(tile->attention->dtype), groups->ahead);
 }
 
-K_INLINE void accumulate_all(int n, const float *scores, const float *rows, int32_t count, size_t size, float *values) {
-  size_t d = 0;
-  for (; d + 64 <= size; d += 64) accumulate(n, 4, scores, rows, count, size, d, values);
-  for (; d < size; d += 16) accumulate(n, 1, scores, rows, count, size, d, values);
-}
-
-static void accumulate_rows(
-    const attention_tile *tile, const float *scores, const float *rows, int32_t count, float *values) {
-  size_t size = tile->attention->head_size;
-  for (uint32_t q = 0; q < tile->queries; q += 4) {
-    const float *weights = scores + q * K_ATTENTION_CHUNK;
-    float *to = values + q * size;
-    switch (tile->queries - q) {
-      case 1: accumulate_all(1, weights, rows, count, size, to); break;
-      case 2: accumulate_all(2, weights, rows, count, size, to); break;
-      case 3: accumulate_all(3, weights, rows, count, size, to); break;
-      default: accumulate_all(4, weights, rows, count, size, to); break;
-    }
-  }
-}
-
-/// Attends positions [begin, end) of one split.
-static void attend_split(const attention_tile *tile, int32_t begin, int32_t end, softmax_state *state) {
+/// Attends positions [first, end) of the split that starts at `base`; the next split's are [end, following).
+static void attend_split(
+    const attention_tile *tile, int32_t base, int32_t first, int32_t end, int32_t following, softmax_state *state) {
   const k_attention *a = tile->attention;
-  float rows[GROUP * K_ATTENTION_HEAD_SIZE] __attribute__((aligned(64)));
-  float scores[K_ATTENTION_QUERIES * K_ATTENTION_CHUNK] __attribute__((aligned(64)));
-  for (int32_t base = begin / K_ATTENTION_CHUNK * K_ATTENTION_CHUNK; base < end; base += K_ATTENTION_CHUNK) {
-    int32_t stop = base + K_ATTENTION_CHUNK < end ? base + K_ATTENTION_CHUNK : end;
-    for (int32_t group = base; group < stop; group += GROUP) {
-      int32_t count = stop - group < GROUP ? stop - group : GROUP;
-      load_rows(tile, a->keys_offset, group, count, rows);
-      // Lanes without a row are masked; whatever they hold is read, so it must be initialised.
-      size_t missing = (size_t)(GROUP - count) * a->head_size;
-      memset(rows + (size_t)count * a->head_size, 0, sizeof(float) * missing);
-      score_rows(tile, rows, scores + (group - base));
-    }
-    for (int32_t unused = (stop - base + GROUP - 1) / GROUP * GROUP; unused < K_ATTENTION_CHUNK; unused += GROUP) {
-      for (uint32_t q = 0; q < tile->queries; q++) v_store(scores + q * K_ATTENTION_CHUNK + unused, v_set(0));
-    }
-    weigh(tile, base, state, scores);
-    for (int32_t group = base; group < stop; group += GROUP) {
-      int32_t count = stop - group < GROUP ? stop - group : GROUP;
-      load_rows(tile, a->values_offset, group, count, rows);
-      accumulate_rows(tile, scores + (group - base), rows, count, state->values);
-    }
+  size_t size = a->head_size;
+  float scores[K_ATTENTION_QUERIES * K_ATTENTION_SPLIT] __attribute__((aligned(64)));
+  float converted[K_ATTENTION_HEAD_SIZE * KEY_STRIDE] __attribute__((aligned(64)));
+  stored_groups groups;
+  int32_t begin = first > base ? first / GROUP * GROUP : base;
+  k_kv_dtype dtype = tile->direct ? a->dtype : K_KV_F32;
+  size_t element = stored_bytes(dtype);
+  for (int g = 0; g < BATCH_GROUPS; g++) {
+    groups.from[g] = groups.ahead[g] = (const uint8_t *)(converted + g * GROUP);
   }
-}
-
-/// Adds a split's result to what earlier splits gave, for one query.
-static void merge(
-    float *maximum, float *sum, float *values, float split_maximum, float split_sum, const float *split_values,
-    size_t size) {
-  if (split_maximum == -INFINITY) return;
-  float largest = split_maximum > *maximum ? split_maximum : *maximum;
-  float before = *maximum == -INFINITY ? 0.0f : s_exp(*maximum - largest);
-  float now = s_exp(split_maximum - largest);
-  *sum = *sum * before + split_sum * now;
-  *maximum = largest;
-  for (size_t d = 0; d < size; d += 16) {
-    v_store(values + d, v_fma(v_load(split_values + d), v_set(now), v_load(values + d) * before));
+  groups.stride = tile->direct ? a->block_size * element : KEY_STRIDE * element;
+  for (int32_t at = begin; at < end; at += BATCH) {
+    int32_t stop = at + BATCH < end ? at + BATCH : end;
+    if (tile->direct) {
+      find_groups(tile, a->keys_offset, at, stop, element, groups.from);
+      if (stop < end) look_ahead(tile, a->keys_offset, stop, end, &groups);
+      else look_ahead(tile, a->values_offset, begin, end, &groups);
+    } else {
+      load_keys(tile, at, stop, converted);
+    }
+    score_all(dtype, tile->queries, tile->count, size, &groups, (stop - at + GROUP - 1) / GROUP, scores + (at - base));
   }
-}
-
-static void finish(float sum, const float *values, size_t size, float *output) {
-  float inverse = 1.0f / sum;
-  for (size_t d = 0; d < size; d += 16) v_store(output + d, v_load(values + d) * inverse);
+  for (uint32_t q = 0; q < tile->count; q++) {
+    weigh(
+        scores + q * K_ATTENTION_SPLIT, begin - base, end - base, tile->first[q] - base, tile->last[q] - base,
+        &state->maximum[q], &state->sum[q]);
+  }
+  for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + (size_t)(g * GROUP) * size);
+  groups.stride = size * element;
+  for (int32_t at = begin; at < end; at += BATCH) {
+    int32_t stop = at + BATCH < end ? at + BATCH : end;
+    if (tile->direct) {
+      find_groups(tile, a->values_offset, at, stop, groups.stride, groups.from);
+      if (stop < end) look_ahead(tile, a->values_offset, stop, end, &groups);
+      else look_ahead(tile, a->keys_offset, end, following, &groups);
+    } else {
+      load_values(tile, at, stop, converted);
+    }
+    accumulate_all(dtype, scores + (at - base), tile->count, size, &groups, stop - at, state->values);
+  }
 }
 
 static void make_tile(
     const k_attention *attention, const k_attention_item *item, uint32_t kv_head, attention_tile *tile) {
   uint32_t group = attention->heads / attention->kv_heads;
+  size_t size = attention->head_size;
   tile->attention = attention;
   tile->item = item;
   tile->kv_head = kv_head;
-  tile->queries = 0;
+  tile->count = 0;
   for (uint32_t t = 0; t < item->token_count; t++) {
     int32_t position = (int32_t)(item->position + t);
     int32_t window = (int32_t)attention->window;
     for (uint32_t g = 0; g < group; g++) {
-      size_t head = (size_t)(item->token + t) * attention->heads + kv_head * group + g;
-      tile->query[tile->queries] = attention->queries + head * attention->head_size;
-      tile->first[tile->queries] = window > 0 && position >= window ? position + 1 - window : 0;
-      tile->last[tile->queries] = position + 1;
-      tile->queries++;
+      size_t head = ((size_t)(item->token + t) * attention->heads + kv_head * group + g) * size;
+      memcpy(tile->queries + tile->count * size, attention->queries + head, size * sizeof(float));
+      tile->output[tile->count] = attention->output + head;
+      tile->first[tile->count] = window > 0 && position >= window ? position + 1 - window : 0;
+      tile->last[tile->count] = position + 1;
+      tile->count++;
     }
   }
+  tile->direct = tile->count <= TILE_QUERIES && attention->block_size % GROUP == 0;
 }
 
 static float *partial_of(
@@ -254,19 +182,29 @@ static float *partial_of(
   return a->partials + (item->partial + head * item->split_count + split) * (a->head_size + 16);
 }
 
+static void finish(const attention_tile *tile, const softmax_state *total) {
+  size_t size = tile->attention->head_size;
+  for (uint32_t q = 0; q < tile->count; q++) {
+    float inverse = 1.0f / total->sum[q];
+    for (size_t d = 0; d < size; d += 16) {
+      v_store(tile->output[q] + d, v_load(total->values + q * size + d) * inverse);
+    }
+  }
+}
+
 static void attention(const k_attention *attention, const k_attention_item *item, uint32_t kv_head) {
   attention_tile tile;
   softmax_state split;
   make_tile(attention, item, kv_head, &tile);
   size_t size = attention->head_size;
   int32_t first = tile.first[0];
-  int32_t last = tile.last[tile.queries - 1];
+  int32_t last = tile.last[tile.count - 1];
   if (item->split != K_ATTENTION_ALL_SPLITS) {
     int32_t begin = (int32_t)item->split * K_ATTENTION_SPLIT;
     int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
-    reset(&split, tile.queries, attention->head_size);
-    if (end > first) attend_split(&tile, first > begin ? first : begin, end, &split);
-    for (uint32_t q = 0; q < tile.queries; q++) {
+    reset(&split, tile.count, size);
+    if (end > first) attend_split(&tile, begin, first, end, end, &split);
+    for (uint32_t q = 0; q < tile.count; q++) {
       float *record = partial_of(attention, item, kv_head, q, item->split);
       record[0] = split.maximum[q];
       record[1] = split.sum[q];
@@ -275,35 +213,31 @@ static void attention(const k_attention *attention, const k_attention_item *item
     return;
   }
   softmax_state total;
-  reset(&total, tile.queries, attention->head_size);
+  reset(&total, tile.count, size);
   for (int32_t begin = first / K_ATTENTION_SPLIT * K_ATTENTION_SPLIT; begin < last; begin += K_ATTENTION_SPLIT) {
     int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
-    reset(&split, tile.queries, attention->head_size);
-    attend_split(&tile, first > begin ? first : begin, end, &split);
-    for (uint32_t q = 0; q < tile.queries; q++) {
-      merge(
-          &total.maximum[q], &total.sum[q], total.values + q * size, split.maximum[q], split.sum[q],
-          split.values + q * size, size);
-    }
+    reset(&split, tile.count, size);
+    attend_split(&tile, begin, first, end, last, &split);
+    merge(&total, &split, tile.count, size);
   }
-  for (uint32_t q = 0; q < tile.queries; q++) {
-    // A query's place in the output is its place in the input.
-    finish(total.sum[q], total.values + q * size, size, attention->output + (tile.query[q] - attention->queries));
-  }
+  finish(&tile, &total);
 }
 
 static void attention_merge(const k_attention *attention, const k_attention_item *item, uint32_t kv_head) {
   attention_tile tile;
-  float values[K_ATTENTION_HEAD_SIZE] __attribute__((aligned(64)));
+  softmax_state split, total;
   make_tile(attention, item, kv_head, &tile);
   size_t size = attention->head_size;
-  for (uint32_t q = 0; q < tile.queries; q++) {
-    float maximum = -INFINITY, sum = 0;
-    memset(values, 0, sizeof(float) * size);
-    for (uint32_t split = 0; split < item->split_count; split++) {
-      const float *record = partial_of(attention, item, kv_head, q, split);
-      merge(&maximum, &sum, values, record[0], record[1], record + 16, size);
+  reset(&total, tile.count, size);
+  reset(&split, tile.count, 0);
+  for (uint32_t index = 0; index < item->split_count; index++) {
+    for (uint32_t q = 0; q < tile.count; q++) {
+      const float *record = partial_of(attention, item, kv_head, q, index);
+      split.maximum[q] = record[0];
+      split.sum[q] = record[1];
+      memcpy(split.values + q * size, record + 16, sizeof(float) * size);
     }
-    finish(sum, values, size, attention->output + (tile.query[q] - attention->queries));
+    merge(&total, &split, tile.count, size);
   }
+  finish(&tile, &total);
 }

@@ -77,13 +77,26 @@ static void gate(k_gate kind, const float *gate, const float *up, size_t count, 
 
 static void rope(k_rope kind, float *x, const float *cosines, const float *sines, size_t head_size) {
   size_t half = head_size / 2;
-  size_t step = kind == K_ROPE_INTERLEAVED ? 2 : 1;
-  size_t apart = kind == K_ROPE_INTERLEAVED ? 1 : half;
-  for (size_t i = 0; i < half; i++) {
-    float a = x[i * step];
-    float b = x[i * step + apart];
-    x[i * step] = a * cosines[i] - b * sines[i];
-    x[i * step + apart] = a * sines[i] + b * cosines[i];
+  for (size_t i = 0; i < half; i += 8) {
+    f32x8 a, b, c, s;
+    memcpy(&c, cosines + i, sizeof c);
+    memcpy(&s, sines + i, sizeof s);
+    if (kind == K_ROPE_INTERLEAVED) {
+      f32x16 both = v_load(x + 2 * i);
+      a = __builtin_shufflevector(both, both, 0, 2, 4, 6, 8, 10, 12, 14);
+      b = __builtin_shufflevector(both, both, 1, 3, 5, 7, 9, 11, 13, 15);
+    } else {
+      memcpy(&a, x + i, sizeof a);
+      memcpy(&b, x + half + i, sizeof b);
+    }
+    f32x8 first = a * c - b * s;
+    f32x8 second = a * s + b * c;
+    if (kind == K_ROPE_INTERLEAVED) {
+      v_store(x + 2 * i, __builtin_shufflevector(first, second, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+    } else {
+      memcpy(x + i, &first, sizeof first);
+      memcpy(x + half + i, &second, sizeof second);
+    }
   }
 }
 
@@ -96,5 +109,17 @@ static void store(k_kv_dtype dtype, const float *x, size_t count, void *destinat
     case K_KV_BF16:
       for (size_t i = 0; i < count; i += 16) v_store_bf16((uint16_t *)destination + i, v_load(x + i));
       break;
+  }
+}
+
+static void store_column(k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride) {
+  for (size_t i = 0; i < count; i += 16) {
+    if (dtype == K_KV_F32) {
+      for (size_t lane = 0; lane < 16; lane++) ((float *)destination)[(i + lane) * stride] = x[i + lane];
+    } else {
+      uint16_t narrow[16];
+      store(dtype, x + i, 16, narrow);
+      for (size_t lane = 0; lane < 16; lane++) ((uint16_t *)destination)[(i + lane) * stride] = narrow[lane];
+    }
   }
 }

@@ -246,6 +246,7 @@ K_INLINE f32x16 outlier_product(
       .gate = gate,                                                                                         \
       .rope = rope,                                                                                         \
       .store = store,                                                                                       \
+      .store_column = store_column,                                                                         \
       .matmul_int8 = matmul_int8,                                                                           \
       .matmul_float = matmul_float,                                                                         \
       .attention = attention,                                                                               \

@@ -1,6 +1,7 @@
 // Sixteen float lanes, for whichever path includes this: one register, two, or plain arrays. The operations are exactly
 // rounded ones in a fixed order, so that every path gives the same bits.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -44,7 +45,7 @@ K_INLINE f32x16 v_select(i32x16 mask, f32x16 yes, f32x16 no) {
   return __builtin_bit_cast(f32x16, bits);
 }
 
-K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return v_select(a > b, a, b); }
+K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return a > b ? a : b; }
 
 K_INLINE f32x16 v_from_i32(i32x16 value) { return __builtin_convertvector(value, f32x16); }
 
@@ -120,25 +121,6 @@ K_INLINE float v_largest(f32x16 v) {
   return v[0];
 }
 
-/// Lane i of the result is `v_sum(v[i])`, in the same order of additions.
-K_INLINE f32x16 v_sum_each(const f32x16 v[16]) {
-  f32x16 a[8], b[4], c[2];
-  for (int i = 0; i < 8; i++) {
-    a[i] = __builtin_shufflevector(v[i], v[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
-           + __builtin_shufflevector(v[i], v[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-  }
-  for (int i = 0; i < 4; i++) {
-    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27)
-           + __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
-  }
-  for (int i = 0; i < 2; i++) {
-    c[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-           + __builtin_shufflevector(b[i], b[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-  }
-  return __builtin_shufflevector(c[0], c[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
-         + __builtin_shufflevector(c[0], c[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-}
-
 /// e^x within 2 units in the last place; exactly 1 at 0, and 0 below −87.
 /// Source: the range reduction and polynomial of Cephes' expf.
 K_INLINE f32x16 v_exp(f32x16 x) {
@@ -160,4 +142,17 @@ K_INLINE f32x16 v_exp(f32x16 x) {
   return v_select(under, v_set(0.0f), __builtin_bit_cast(f32x16, scaled));
 }
 
-K_INLINE float s_exp(float x) { return v_exp(v_set(x))[0]; }
+/// 2^x within 1 unit in the last place, exactly 1 at 0. Below −126 it stays at 2^−126; not for x above 127.
+K_INLINE f32x16 v_exp2(f32x16 x) {
+  const f32x16 least = v_set(-126.0f), magic = v_set(12582912.0f);  // as in v_exp
+  x = least > x ? least : x;
+  f32x16 shifted = x + magic;
+  f32x16 r = x - (shifted - magic);
+  f32x16 p = v_fma(v_set(1.5353362e-4f), r, v_set(1.3398874e-3f));
+  p = v_fma(p, r, v_set(9.6184369e-3f));
+  p = v_fma(p, r, v_set(5.5503324e-2f));
+  p = v_fma(p, r, v_set(0.24022648f));
+  p = v_fma(p, r, v_set(0.69314718f));
+  p = v_fma(p, r, v_set(1.0f));
+  return __builtin_bit_cast(f32x16, __builtin_bit_cast(i32x16, p) + (__builtin_bit_cast(i32x16, shifted) << 23));
+}

@@ -2,15 +2,13 @@
 #include "k_types.h"
 
 enum {
-  /// Positions between two updates of the running maximum, anchored at position 0.
-  K_ATTENTION_CHUNK = 64,
-  /// Positions whose partial results are merged as one, anchored at position 0.
+  /// Positions that share one maximum and are merged as one, anchored at position 0.
   K_ATTENTION_SPLIT = 256,
   /// Queries (tokens × query heads) that one call may handle.
-  K_ATTENTION_QUERIES = 32,
+  K_ATTENTION_QUERIES = 64,
   K_ATTENTION_HEAD_SIZE = 256,
   /// Queries × head size that one call may handle.
-  K_ATTENTION_STATE = 4096,
+  K_ATTENTION_STATE = 8192,
 };
 
 /// Asks for all splits, merged in place.
@@ -24,8 +22,9 @@ typedef struct {
   float *output;
   const uint8_t *pool;
   size_t block_bytes;
-  /// Where the layer's keys and values start in a block, each `[kv head][token][head size]`.
+  /// Where the layer's keys start in a block, `[kv head][head size][token]`: neighbouring tokens fill a register.
   size_t keys_offset;
+  /// Where its values start, `[kv head][token][head size]`; they follow the keys.
   size_t values_offset;
   /// Block ids of all sequences.
   const int32_t *tables;

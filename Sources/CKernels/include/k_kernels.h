@@ -53,8 +53,8 @@ typedef struct {
 /// The kernels of one path.
 ///
 /// The order of every float operation is part of their contract: sums over K ascend per block of 32 and use fused
-/// multiply-adds, sums over a head or a row are 16 interleaved partial sums that are folded in halves. Nothing depends
-/// on how many tokens or tiles one call handles.
+/// multiply-adds, sums over a row are 16 interleaved partial sums that are folded in halves, a score is one chain over its
+/// head's elements. Nothing depends on how many tokens or tiles one call handles.
 typedef struct {
   k_path path;
   const char *name;
@@ -74,6 +74,9 @@ typedef struct {
 
   /// Converts to the stored type, rounding to nearest even; `count` is a multiple of 16.
   void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
+
+  /// The same, to every `stride`-th element.
+  void (*store_column)(k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride);
 
   /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations
   /// and outliers. The sums start from the outlier's product.

@@ -100,10 +100,12 @@ void k_store_task(const void *context, size_t index) {
     uint32_t position = (uint32_t)job->positions[row];
     int32_t block = job->tables[(uint32_t)job->row_tables[row] + position / job->block_size];
     uint8_t *base = job->pool + (size_t)block * job->block_bytes;
+    size_t slot = position % job->block_size;
     for (size_t h = 0; h < job->kv_heads; h++) {
-      size_t offset = (h * job->block_size + position % job->block_size) * size * element;
-      job->kernels->store(job->dtype, keys + h * size, size, base + job->keys_offset + offset);
-      job->kernels->store(job->dtype, values + h * size, size, base + job->values_offset + offset);
+      uint8_t *head = base + h * job->block_size * size * element;
+      job->kernels->store_column(
+          job->dtype, keys + h * size, size, head + job->keys_offset + slot * element, job->block_size);
+      job->kernels->store(job->dtype, values + h * size, size, head + job->values_offset + slot * size * element);
     }
   }
 }

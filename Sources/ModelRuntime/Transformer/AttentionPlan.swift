@@ -1,7 +1,7 @@
 import CKernels
 
-/// How a slab's attention is cut into tasks: tiles of neighbouring tokens, and for few tokens with long contexts the
-/// context's splits too. How it is cut does not change any result.
+/// How a slab's attention is cut into tasks: tiles of neighbouring tokens, and the context's splits too where a tile is a
+/// large part of all work. How it is cut does not change any result.
 struct AttentionPlan {
   /// Items to attend; those of single splits come last.
   private(set) var itemCount = 0
@@ -37,17 +37,18 @@ struct AttentionPlan {
     }
   }
 
-  /// Splits long contexts when there are too few tiles to keep all threads busy.
+  /// Splits the contexts of tiles that would keep one thread busy while the others have nothing left to do.
   mutating func finish(_ scratch: inout TransformerScratch) {
-    guard threads > 1, itemCount * model.kvHeadCount < 4 * threads else { return }
+    guard threads > 1 else { return }
     let splitSize = K_ATTENTION_SPLIT
+    let work = (0..<itemCount).reduce(0) { $0 + Self.work(scratch.items.base[$1]) } * model.kvHeadCount
     var records = 0
     var tasks = 0
     var whole = 0
     for index in 0..<itemCount {
       var item = scratch.items.base[index]
       let splits = (Int(item.position + item.token_count) + splitSize - 1) / splitSize
-      if splits == 1 {
+      if splits == 1 || Self.work(item) * 4 * threads <= work {
         scratch.items.base[whole] = item
         whole += 1
         continue
@@ -71,6 +72,11 @@ struct AttentionPlan {
         itemCount += 1
       }
     }
+  }
+
+  /// Pairs of a token and a position that it may see.
+  private static func work(_ item: k_attention_item) -> Int {
+    Int(item.token_count) * Int(item.position + item.token_count)
   }
 
   private func reserve(whole: Int, tasks: Int, _ scratch: inout TransformerScratch) {

@@ -28,9 +28,11 @@ struct Transformer: ~Copyable {
     self.pool = pool
     self.placement = placement
     rotary = RotaryTable(
-      base: model.ropeBase, scale: model.ropeScale, headSize: model.headSize, factors: weights.ropeFactors)
+      base: model.ropeBase, scale: model.ropeScale, headSize: model.headSize, contextLength: model.contextLength,
+      factors: weights.ropeFactors)
     localRotary = RotaryTable(
-      base: model.localRopeBase, scale: 1, headSize: model.headSize, factors: weights.ropeFactors)
+      base: model.localRopeBase, scale: 1, headSize: model.headSize,
+      contextLength: model.slidingWindow == nil ? 1 : model.contextLength, factors: weights.ropeFactors)
     plan = AttentionPlan(model, threads: pool.threadCount)
     scratch = TransformerScratch(model)
   }
