@@ -23,7 +23,7 @@ extension KernelBenchmark {
     let code = 1 + Double(MemoryLayout<k_block_scale>.stride) / 32
 
     row("rms_norm", bytes: 2 * float) { k.rms_norm(x + $0, y, 1e-5, columns, out + $0) }
-    row("quantize", bytes: float + code) { k.quantize(x + $0, columns, codes + $0, blockScales + $0 / 32) }
+    row("quantize", bytes: float + code) { k.quantize(x + $0, columns, codes + $0, blockScales + $0 / 32, nil) }
     row("gate silu", bytes: 3 * float) { k.gate(K_GATE_SILU, x + $0, y + $0, columns, out + $0) }
     row("gate gelu", bytes: 3 * float) { k.gate(K_GATE_GELU_TANH, x + $0, y + $0, columns, out + $0) }
     for (kind, name) in [(K_ROPE_INTERLEAVED, "interleaved"), (K_ROPE_HALVES, "halves")] {

@@ -54,14 +54,14 @@ extension KernelBenchmark {
     let output = try BenchmarkMemory(tokens * shape.rows * 4)
     let scaleBase = scales.base.bindMemory(to: k_block_scale.self, capacity: tokens * shape.columns / 32)
     let codeBase = codes.base.bindMemory(to: Int8.self, capacity: tokens * shape.columns)
-    kernels.pointee.quantize(values.floats(tokens * shape.columns), tokens * shape.columns, codeBase, scaleBase)
+    kernels.pointee.quantize(values.floats(tokens * shape.columns), tokens * shape.columns, codeBase, scaleBase, nil)
 
     let isQuantized = k_format_is_quantized(copies.next().pointee.format) != 0
     var job = k_matmul_job()
     job.kernels = kernels
     job.input = k_activations(
       values: values.floats(tokens * shape.columns), codes: isQuantized ? UnsafePointer(codeBase) : nil,
-      scales: scaleBase, tokens: UInt32(tokens), columns: UInt32(shape.columns))
+      scales: scaleBase, outliers: nil, tokens: UInt32(tokens), columns: UInt32(shape.columns))
     job.outputs.0 = output.floats(tokens * shape.rows)
     job.strides.0 = shape.rows
     job.matrix_count = 1
