@@ -4,17 +4,20 @@ import Synchronization
 
 /// The job that a pool's threads work on, and where they wait for the next.
 ///
-/// One word holds the job's generation, its number of tasks and the next task, so that a thread that wakes up late can never
-/// take a task of a job that has ended: its exchange fails.
+/// Each thread has a lane of tasks of its own, so that threads do not fight for one cache line at each task, and takes
+/// from the others' lanes when its own is empty. A lane is one word, its tasks and the job's generation: a thread that
+/// wakes up late can never take a task of a job that has ended, because its exchange fails.
 final class JobBoard: @unchecked Sendable {  // safe: `task` and `job` change only while no task is claimed or claimable
-  static let countBits: UInt64 = 20
-  static let countMask: UInt64 = (1 << countBits) - 1
+  /// Tasks that one job may have.
+  static let largestTaskCount = Int(JobLane.countMask)
   /// Some tens of microseconds.
   private static let spinLimit = 2_000
 
-  /// Generation (24 bits), number of tasks (20), next task (20).
-  private let state = Atomic<UInt64>(0)
-  private let unfinished = Atomic<Int>(0)
+  private let laneCount: Int
+  private let lanes: UnsafeMutablePointer<JobLane>
+  /// Changes when a job is published; on a cache line of its own, because idle threads watch it.
+  private let generation: UnsafeMutablePointer<PaddedCounter>
+  private let unfinished: UnsafeMutablePointer<PaddedCounter>
   private let sleepers = Atomic<Int>(0)
   private let callerSleeps = Atomic<Bool>(false)
   private let closed = Atomic<Bool>(false)
@@ -24,7 +27,14 @@ final class JobBoard: @unchecked Sendable {  // safe: `task` and `job` change on
   private let published: UnsafeMutablePointer<pthread_cond_t>
   private let finished: UnsafeMutablePointer<pthread_cond_t>
 
-  init() {
+  init(laneCount: Int) {
+    self.laneCount = laneCount
+    lanes = .allocate(capacity: laneCount)
+    for lane in 0..<laneCount { (lanes + lane).initialize(to: JobLane()) }
+    generation = .allocate(capacity: 1)
+    generation.initialize(to: PaddedCounter())
+    unfinished = .allocate(capacity: 1)
+    unfinished.initialize(to: PaddedCounter())
     mutex = .allocate(capacity: 1)
     published = .allocate(capacity: 1)
     finished = .allocate(capacity: 1)
@@ -43,43 +53,53 @@ final class JobBoard: @unchecked Sendable {  // safe: `task` and `job` change on
     finished.deallocate()
     published.deallocate()
     mutex.deallocate()
+    unfinished.deinitialize(count: 1).deallocate()
+    generation.deinitialize(count: 1).deallocate()
+    lanes.deinitialize(count: laneCount).deallocate()
   }
 
-  /// Publishes the job, takes part in it and returns when its last task has returned.
+  /// Publishes the job, takes part in it on lane 0 and returns when its last task has returned.
   func run(_ count: Int, _ task: k_task, _ job: UnsafeRawPointer) {
     self.task = task
     self.job = job
-    unfinished.store(count, ordering: .relaxed)
-    let generation = (state.load(ordering: .relaxed) >> (2 * Self.countBits)) &+ 1
-    state.store(generation << (2 * Self.countBits) | UInt64(count) << Self.countBits, ordering: .sequentiallyConsistent)
+    unfinished.pointee.value.store(count, ordering: .relaxed)
+    let next = generation.pointee.value.load(ordering: .relaxed) &+ 1
+    for lane in 0..<laneCount {
+      lanes[lane].publish(generation: next, count: (count - lane + laneCount - 1) / laneCount)
+    }
+    generation.pointee.value.store(next, ordering: .sequentiallyConsistent)
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
       pthread_mutex_lock(mutex)
       pthread_cond_broadcast(published)
       pthread_mutex_unlock(mutex)
     }
-    while claimAndRun() {}
+    takePart(lane: 0)
     for _ in 0..<Self.spinLimit {
-      if unfinished.load(ordering: .acquiring) == 0 { return }
+      if unfinished.pointee.value.load(ordering: .acquiring) == 0 { return }
       k_spin_pause()
     }
     pthread_mutex_lock(mutex)
     callerSleeps.store(true, ordering: .sequentiallyConsistent)
-    while unfinished.load(ordering: .sequentiallyConsistent) > 0 { pthread_cond_wait(finished, mutex) }
+    while unfinished.pointee.value.load(ordering: .sequentiallyConsistent) > 0 { pthread_cond_wait(finished, mutex) }
     callerSleeps.store(false, ordering: .relaxed)
     pthread_mutex_unlock(mutex)
   }
 
-  /// A pool thread's life: until `close`.
-  func work() {
+  /// The life of the pool thread of `lane`: until `close`.
+  func work(lane: Int) {
+    var seen = 0
     var spins = 0
     while !closed.load(ordering: .acquiring) {
-      if claimAndRun() {
+      let current = generation.pointee.value.load(ordering: .acquiring)
+      if current != seen {
+        seen = current
         spins = 0
+        takePart(lane: lane)
       } else if spins < Self.spinLimit {
         spins += 1
         k_spin_pause()
       } else {
-        sleep()
+        sleep(seen)
         spins = 0
       }
     }
@@ -92,39 +112,32 @@ final class JobBoard: @unchecked Sendable {  // safe: `task` and `job` change on
     pthread_mutex_unlock(mutex)
   }
 
-  private func sleep() {
+  private func sleep(_ seen: Int) {
     pthread_mutex_lock(mutex)
     sleepers.add(1, ordering: .sequentiallyConsistent)
-    while !hasTask(state.load(ordering: .sequentiallyConsistent)), !closed.load(ordering: .acquiring) {
+    while generation.pointee.value.load(ordering: .sequentiallyConsistent) == seen, !closed.load(ordering: .acquiring) {
       pthread_cond_wait(published, mutex)
     }
     sleepers.subtract(1, ordering: .sequentiallyConsistent)
     pthread_mutex_unlock(mutex)
   }
 
-  private func hasTask(_ word: UInt64) -> Bool {
-    word & Self.countMask < (word >> Self.countBits) & Self.countMask
-  }
-
-  /// Runs one task; false when there is none.
-  private func claimAndRun() -> Bool {
-    var word = state.load(ordering: .acquiring)
-    while hasTask(word) {
-      let (exchanged, original) = state.compareExchange(
-        expected: word, desired: word + 1, ordering: .acquiringAndReleasing)
-      if exchanged {
-        task?(job, Int(word & Self.countMask))
-        if unfinished.subtract(1, ordering: .sequentiallyConsistent).newValue == 0,
-          callerSleeps.load(ordering: .sequentiallyConsistent)
-        {
-          pthread_mutex_lock(mutex)
-          pthread_cond_signal(finished)
-          pthread_mutex_unlock(mutex)
-        }
-        return true
+  /// Runs tasks of the thread's own lane, then what the other lanes have left.
+  private func takePart(lane own: Int) {
+    var done = 0
+    for offset in 0..<laneCount {
+      let lane = own + offset < laneCount ? own + offset : own + offset - laneCount
+      while let index = lanes[lane].claim() {
+        task?(job, index * laneCount + lane)
+        done += 1
       }
-      word = original
     }
-    return false
+    guard done > 0 else { return }
+    let left = unfinished.pointee.value.subtract(done, ordering: .sequentiallyConsistent).newValue
+    if left == 0, callerSleeps.load(ordering: .sequentiallyConsistent) {
+      pthread_mutex_lock(mutex)
+      pthread_cond_signal(finished)
+      pthread_mutex_unlock(mutex)
+    }
   }
 }

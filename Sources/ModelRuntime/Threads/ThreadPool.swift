@@ -10,12 +10,12 @@ import Synchronization
 public final class ThreadPool: Sendable {
   /// The caller and the pool's own threads.
   public let threadCount: Int
-  private let jobs = JobBoard()
+  private let jobs: JobBoard
   private let threads: [pthread_t]
 
   public static let largestThreadCount = 256
   /// Tasks that one job may have.
-  public static let largestTaskCount = Int(JobBoard.countMask)
+  public static let largestTaskCount = JobBoard.largestTaskCount
 
   /// Starts `threadCount` − 1 threads.
   public init(threadCount: Int) throws(ServingError) {
@@ -24,15 +24,18 @@ public final class ThreadPool: Sendable {
         .invalidArgument, "\(threadCount) threads: between 1 and \(Self.largestThreadCount) are possible")
     }
     self.threadCount = threadCount
+    let jobs = JobBoard(laneCount: threadCount)
+    self.jobs = jobs
     var threads: [pthread_t] = []
-    for _ in 1..<threadCount {
+    for lane in 1..<threadCount {
       var thread = pthread_t()
-      let context = Unmanaged.passRetained(jobs)
+      let context = Unmanaged.passRetained(JobWorker(board: jobs, lane: lane))
       let status = pthread_create(
         &thread, nil,
         { context in
           guard let context else { return nil }
-          Unmanaged<JobBoard>.fromOpaque(context).takeRetainedValue().work()
+          let worker = Unmanaged<JobWorker>.fromOpaque(context).takeRetainedValue()
+          worker.board.work(lane: worker.lane)
           return nil
         }, context.toOpaque())
       guard status == 0 else {
