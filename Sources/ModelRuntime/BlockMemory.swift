@@ -18,6 +18,8 @@ public final class BlockMemory: @unchecked Sendable {  // safe: pins guard the b
     guard let mapped, mapped != MAP_FAILED else {
       throw ServingError(.resourceExhausted, "cannot map \(size) bytes for \(blockCount) blocks: errno \(errno)")
     }
+    // A block is some hundred KiB: large pages take one fault where small ones take hundreds, and attention reads all over.
+    madvise(mapped, size, MADV_HUGEPAGE)
     self.blockBytes = blockBytes
     self.blockCount = blockCount
     base = mapped

@@ -36,6 +36,16 @@ final class GGUFStorage: @unchecked Sendable {  // safe: the bytes are never wri
     isMapped = false
   }
 
+  /// Takes the whole pages of `part` out of this process's memory; they are read from the file again when they are touched.
+  func release(_ part: UnsafeRawBufferPointer) {
+    guard isMapped, let start = part.baseAddress else { return }
+    let page = sysconf(Int32(_SC_PAGESIZE))
+    let first = (UInt(bitPattern: start) + UInt(page) - 1) / UInt(page) * UInt(page)
+    let end = (UInt(bitPattern: start) + UInt(part.count)) / UInt(page) * UInt(page)
+    guard first < end else { return }
+    madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), MADV_DONTNEED)
+  }
+
   deinit {
     if isMapped {
       munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)

@@ -9,9 +9,13 @@ struct WeightsBuilder {
     var type: k_type
     var source: UnsafeRawPointer
     var tiles: Range<UInt32>
+    /// The rows of `source` that are packed.
+    var bytes: UnsafeRawBufferPointer
   }
 
   private static let tilesPerTask: UInt32 = 16
+  /// Bytes of the file that may be in memory beside what was packed of them.
+  private static let unpackedBytes = 32 << 20
 
   let file: GGUFFile
   private var planned: [k_matrix] = []
@@ -36,7 +40,12 @@ struct WeightsBuilder {
     var first: UInt32 = 0
     while first < matrix.tiles {
       let end = min(first + Self.tilesPerTask, matrix.tiles)
-      packings.append(Packing(matrix: planned.count - 1, type: type, source: source, tiles: first..<end))
+      let firstByte = Int(first) * Int(K_TILE_ROWS) * tensor.rowBytes
+      let endByte = min(Int(end) * Int(K_TILE_ROWS) * tensor.rowBytes, tensor.byteCount)
+      packings.append(
+        Packing(
+          matrix: planned.count - 1, type: type, source: source, tiles: first..<end,
+          bytes: UnsafeRawBufferPointer(start: source + firstByte, count: endByte - firstByte)))
       first = end
     }
     return planned.count - 1
@@ -59,13 +68,27 @@ struct WeightsBuilder {
     file.optionalTensor(name) == nil ? nil : try vector(name, count: count)
   }
 
-  /// Packs all matrices into one mapping, on all of the pool's threads.
+  /// Packs all matrices into one mapping, on all of the pool's threads, and lets go of the file's pages as it goes: the
+  /// model is never in memory twice.
   func pack(on pool: ThreadPool) throws(ServingError) -> PackedMatrices {
     let packed = try PackedMatrices(planned)
-    pool.parallel(packings.count) { index in
-      let packing = packings[index]
-      k_matrix_pack(
-        packed.matrix(packing.matrix), packing.type, packing.source, packing.tiles.lowerBound, packing.tiles.upperBound)
+    var first = 0
+    while first < packings.count {
+      var end = first
+      var bytes = 0
+      while end < packings.count, bytes < Self.unpackedBytes {
+        bytes += packings[end].bytes.count
+        end += 1
+      }
+      let offset = first
+      pool.parallel(end - first) { index in
+        let packing = packings[offset + index]
+        k_matrix_pack(
+          packed.matrix(packing.matrix), packing.type, packing.source, packing.tiles.lowerBound,
+          packing.tiles.upperBound)
+      }
+      for packing in packings[first..<end] { file.storage.release(packing.bytes) }
+      first = end
     }
     return packed
   }
