@@ -25,7 +25,8 @@ extension Scheduler {
       guard let prefix = fittingPrefix(of: sequence, isReceived: isReceived) else { break }
       let left = max(1, sequence.nextStop - prefix.count * configuration.blockSize)
       if !isReceived {
-        scheduleOthers(upTo: left, &turn, &budget)
+        // Shorter ones under way go first, unless it would be passed over anyway.
+        if canStart(sequence, tokens: left, turn, budget) { scheduleOthers(upTo: left, &turn, &budget) }
         guard canStart(sequence, tokens: left, turn, budget) else {
           if hasToWait(sequence, tokens: left, turn, budget) { break }
           continue

@@ -5,7 +5,7 @@ import ServingTypes
 extension Scheduler {
   /// While sequences decode, a step takes this many times what it would take without prompt tokens: at most, so that their
   /// tokens stay even, and at least, so that prompts keep well over half of the time.
-  private static let loadedStep = 2.5...3.5
+  private static let loadedStep = 2.9...3.4
   /// With nobody waiting for a next token, longer chunks make better use of the weights that they read.
   private static let unloadedStep = 4.0
 
@@ -22,7 +22,9 @@ extension Scheduler {
       }
       let affordable = costs.prefillTokens(
         target: target, decodeTokens: decodeTokens, context: oldestPrompt?.computedCount ?? 0)
-      tokens = min(tokens, max(affordable, configuration.blockSize))
+      // A chunk too small to be of use to anybody is no help; beside running sequences it may be smaller.
+      let least = decodeTokens == 0 ? configuration.blockSize : max(1, configuration.blockSize / 4)
+      tokens = min(tokens, max(affordable, least))
     }
     return tokens
   }
@@ -123,7 +125,7 @@ extension Scheduler {
     return true
   }
 
-  /// Tokens of the sequence's next chunk: to a block's end where it is not the last.
+  /// Tokens of the sequence's next chunk: to a block's end where it is not the last and that costs little of it.
   private func chunk(of sequence: Sequence, limit: Int) -> Int {
     let (start, group) = (sequence.computedCount, sequence.group)
     let end = sequence.nextStop
@@ -141,7 +143,7 @@ extension Scheduler {
     let reach = start + min(largest, limit)
     guard reach < end else { return end - start }
     let aligned = reach / configuration.blockSize * configuration.blockSize
-    return (aligned > start ? aligned : reach) - start
+    return (aligned - start) * 4 >= (reach - start) * 3 ? aligned - start : reach - start
   }
 
   /// Prompt tokens that a step holds however many sequences decode in it.

@@ -71,13 +71,14 @@ public final class Scheduler {
 
   private func scheduleDecodes(_ budget: inout StepBudget) {
     let count = running.reduce(0) { $0 + ($1.isDecoding ? 1 : 0) }
-    if count > budget.tokens {
-      // Not enough for all: whoever had no turn for longest goes first.
+    if count > budget.tokens || count == budget.tokens && shortfall > 0 {
+      // Not enough for all: whoever had no turn for longest goes first, and prompts get every other step's half.
+      let left = shortfall > 0 ? (budget.tokens + 1) / 2 : 0
       let order = running.filter(\.isDecoding).sorted {
         $0.scheduledStep != $1.scheduledStep ? $0.scheduledStep < $1.scheduledStep : $0.outranks($1)
       }
       for sequence in order {
-        guard budget.tokens > 0 else { break }
+        guard budget.tokens > left else { break }
         guard let rank = running.firstIndex(where: { $0 === sequence }) else { continue }
         scheduleDecode(of: sequence, rank: rank, drafts: 0, &budget)
       }

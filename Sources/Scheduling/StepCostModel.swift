@@ -27,6 +27,8 @@ public struct StepCostModel: Sendable {
       moments.tokensSquared = moments.tokensSquared * decay + tokens * tokens
       moments.product = moments.product * decay + tokens * seconds
     } else {
+      // What part of it the decode tokens took nobody knows yet.
+      if decodeTokens > 0, moments.weight == 0, !prefill.isEmpty { return }
       let (tokens, pairs) = (Double(prefillTokens), Double(prefillContext))
       let own = max(seconds - decodeSlope * Double(decodeTokens), seconds * 0.1)
       if !prefill.isEmpty {
@@ -44,7 +46,8 @@ public struct StepCostModel: Sendable {
   public func prefillTokens(target: Double, decodeTokens: Int, context: Int = 0) -> Int {
     guard !prefill.isEmpty else { return Self.initialPrefillTokens }
     let cost = prefill.coefficients(fixed: decodeFixed)
-    let left = (target - decodeSlope * Double(decodeTokens)) / correction - cost.fixed
+    // Steps that got cheaper are left to the fit: both together would overshoot.
+    let left = (target - decodeSlope * Double(decodeTokens)) / max(1, correction) - cost.fixed
     guard left > 0 else { return 0 }
     // Half pairs: a chunk's tokens see each other as well, on average half of them.
     let linear = cost.perToken + cost.perPair * Double(context)
