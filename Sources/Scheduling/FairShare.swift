@@ -11,7 +11,7 @@ struct FairShare {
   /// Bounded by the requests that are there.
   private var shares: [String: TenantShare] = [:]
   private var ring: [TenantShare] = []
-  /// Where in the ring the search for credit begins.
+  /// Where in the ring the search for credit begins; behind its end, where the next newcomer will stand, it goes round.
   private var turn = 0
   private var rounds = 0
 
@@ -38,7 +38,6 @@ struct FairShare {
     shares[share.tenant] = nil
     ring.remove(at: index)
     if turn > index { turn -= 1 }
-    if turn >= ring.count { turn = 0 }
   }
 
   /// A sequence of the tenant came to the queue.
@@ -65,7 +64,7 @@ struct FairShare {
     }
     charge(share, cost)
     turn = ring.firstIndex { $0 === share } ?? 0
-    if share.deficit <= 0 { turn = (turn + 1) % ring.count }
+    if share.deficit <= 0 { turn += 1 }
   }
 
   func charge(_ share: TenantShare, _ tokens: Int) { share.deficit = max(share.deficit - tokens, -largestDebt) }
@@ -86,7 +85,7 @@ struct FairShare {
       let sequence = share.queue[share.head]
       share.head += 1
       share.planned -= sequence.remainingCount
-      if share.planned <= 0 { turn = (turn + 1) % ring.count }
+      if share.planned <= 0 { turn += 1 }
       order.append(sequence)
       sequence.isPlanned = true
     }
