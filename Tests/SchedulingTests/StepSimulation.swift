@@ -41,6 +41,14 @@ struct StepSimulation {
 
   var isIdle: Bool { limits.isEmpty }
 
+  /// Requests that have not ended.
+  var open: Set<UInt64> { Set(limits.keys) }
+
+  mutating func cancel(_ group: SequenceGroup) {
+    limits[group.key] = nil
+    scheduler.end(group)
+  }
+
   /// Adds a request of unique tokens.
   @discardableResult
   mutating func add(
