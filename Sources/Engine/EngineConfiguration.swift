@@ -25,6 +25,8 @@ public struct EngineConfiguration: Sendable {
   /// Requests that were accepted and do not run yet; one more is refused at once.
   public var maxQueuedRequests: Int
   public var batchSchedulerPolicy: BatchSchedulerPolicy
+  /// How tenants share the queue.
+  public var fairSharePolicy: FairSharePolicy
   /// Least time between the starts of two steps; zero does not wait.
   public var schedulingInterval: Duration
   /// How long an idle engine waits for company after a request arrived.
@@ -46,8 +48,9 @@ public struct EngineConfiguration: Sendable {
     maxPrefillTokens: Int = 8192, prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256,
     enableChunkedPrefill: Bool = true, targetStepTime: Duration = .milliseconds(50),
     maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
-    batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, schedulingInterval: Duration = .zero,
-    batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, numSpeculativeTokens: Int = 4,
+    batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, fairSharePolicy: FairSharePolicy = .none,
+    schedulingInterval: Duration = .zero, batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true,
+    numSpeculativeTokens: Int = 4,
     adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
   ) {
@@ -63,6 +66,7 @@ public struct EngineConfiguration: Sendable {
     self.maxQueueWait = maxQueueWait
     self.maxQueuedRequests = maxQueuedRequests
     self.batchSchedulerPolicy = batchSchedulerPolicy
+    self.fairSharePolicy = fairSharePolicy
     self.schedulingInterval = schedulingInterval
     self.batchMergeWindow = batchMergeWindow
     self.enableSpecDecode = enableSpecDecode

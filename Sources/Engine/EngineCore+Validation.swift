@@ -2,12 +2,17 @@ import ServingTypes
 
 extension EngineCore {
   /// Checks everything about a request that can be checked before it is queued.
-  func validate(_ request: EngineRequest) throws(ServingError) {
+  func validate(_ request: EngineRequest, kind: Submission.Kind) throws(ServingError) {
     func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(ServingError) {
       if !holds { throw ServingError(.invalidArgument, message()) }
     }
     try require(!request.prompt.isEmpty, "the prompt has no tokens")
     try request.sampling.validate(vocabularySize: vocabularySize)
+    if request.sampling.promptLogprobs != nil {
+      guard case .generate = kind else {
+        throw ServingError(.invalidArgument, "prompt_logprobs need a worker that computes the prompt itself")
+      }
+    }
     try require(
       request.sampling.n <= configuration.maxNumSeqs,
       "n is \(request.sampling.n); this worker runs \(configuration.maxNumSeqs) sequences at most")

@@ -127,7 +127,7 @@ public final class EngineCore: Sendable {
   private func submit(
     _ request: EngineRequest, kind: Submission.Kind, sink: Submission.Sink
   ) throws(ServingError) -> RequestLifetime {
-    try validate(request)
+    try validate(request, kind: kind)
     let prefix = request.prefix
     let submission = Submission(
       key: nextKey.wrappingAdd(1, ordering: .relaxed).oldValue, request: request, kind: kind, prefix: prefix,

@@ -55,7 +55,8 @@ extension EngineLoop {
       key: submission.key, samples: generated.map { request.prompt + $0 }, finished: finished,
       prefixCount: submission.prefix.count, hashes: submission.hashes,
       root: BlockHash.root(salt: request.cacheSalt, blockSize: blockSize), priority: request.priority,
-      arrival: submission.arrival, isLent: isLent, isReceived: isReceived)
+      tenant: request.tenant, arrival: submission.arrival, isLent: isLent, isReceived: isReceived,
+      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1)
   }
 
   /// The request left the queue: it runs, or it is over.

@@ -101,7 +101,8 @@ extension EngineLoop {
   private func update(_ logits: UnsafeBufferPointer<Float>) {
     var row = 0
     for segment in scheduler.output.segments {
-      let rows = row..<row + segment.logitCount
+      let promptRows = row..<row + segment.promptLogitCount
+      let rows = promptRows.upperBound..<row + segment.logitCount
       row += segment.logitCount
       // A request that failed in this step has nothing left to update.
       guard let request = requests[segment.sequence.group.key], let group = request.group,
@@ -112,6 +113,7 @@ extension EngineLoop {
         if request.firstToken == nil { request.summary.computedTokens += segment.count }
       }
       do throws(ServingError) {
+        try notePromptLogprobs(segment, request, logits, promptRows)
         if segment.isDecode || group.isForked && !group.isLent && !rows.isEmpty {
           try updateDecode(segment, request, logits, rows)
         } else {

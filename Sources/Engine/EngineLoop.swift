@@ -56,7 +56,8 @@ final class EngineLoop {
         maxNumBatchedTokens: configuration.maxNumBatchedTokens, maxPrefillTokens: configuration.maxPrefillTokens,
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
-        maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy),
+        maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
+        fairShare: configuration.fairSharePolicy),
       pool: BlockPool(
         blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
         logLimit: configuration.cacheLogLimit))
@@ -66,12 +67,15 @@ final class EngineLoop {
 
   func run() {
     var wait = 0.5
+    let pacing = StepPacing(interval: configuration.schedulingInterval, mergeWindow: configuration.batchMergeWindow)
     while !isStopping {
       let wasIdle = requests.isEmpty
       mailbox.take(into: &contents, waiting: wait)
-      if wasIdle, configuration.batchMergeWindow > .zero, contents.commands.contains(where: \.isSubmission) {
+      let company = pacing.companyWait(
+        wasIdle: wasIdle, hasArrival: pacing.mergeWindow > .zero && contents.commands.contains(where: \.isSubmission))
+      if company > .zero {
         handle(contents)
-        sleep(seconds: configuration.batchMergeWindow.seconds)
+        sleep(seconds: company.seconds)
         mailbox.take(into: &contents, waiting: 0)
       }
       handle(contents)
@@ -84,7 +88,7 @@ final class EngineLoop {
       // With work that cannot go on, blocks or time must come first: both end the wait.
       wait = hasWorked ? 0 : requests.isEmpty ? 0.5 : 0.02
       if hasWorked, configuration.schedulingInterval > .zero {
-        sleep(seconds: (configuration.schedulingInterval - (ContinuousClock.now - start)).seconds)
+        sleep(seconds: pacing.pause(after: start, now: .now).seconds)
       }
     }
     shutDown()

@@ -1,2 +1,3 @@
 // Callers of the engine meet these types in its signatures.
 @_exported import enum Scheduling.BatchSchedulerPolicy
+@_exported import enum Scheduling.FairSharePolicy

@@ -8,6 +8,10 @@ extension Scheduler {
   /// - Parameter checksum: of a block's bytes; called only for blocks that are kept or lent.
   public func advance(_ sequence: Sequence, to count: Int, checksum: (BlockID) -> UInt32) {
     sequence.computedCount = count
+    let group = sequence.group
+    if group.lacksPromptLogits {
+      group.promptLogitsDone = max(group.promptLogitsDone, min(count, group.promptLogitCount))
+    }
     guard pool.isCaching || sequence.group.isLent else { return }
     let size = configuration.blockSize
     while (sequence.sealedCount + 1) * size <= count {
@@ -61,6 +65,8 @@ extension Scheduler {
   public func end(_ group: SequenceGroup) {
     if group.isReceived { stopReceiving(group) }
     for sequence in group.sequences where sequence.status != .finished { finish(sequence) }
+    if let share = group.share { fairShare.close(share) }
+    group.share = nil
     // Breaks the cycle of references.
     group.sequences.removeAll()
   }

@@ -36,6 +36,12 @@ public final class Sequence {
   /// The block that somebody else is bringing in, while this sequence waits for it.
   var awaited: BlockHash?
   var scheduledStep: UInt64 = 0
+  /// Since when it waits in the queue.
+  var queuedSince: ContinuousClock.Instant
+  /// Its step had no tokens left for a prompt that goes into one step whole, and others went past it.
+  var overtakenCount = 0
+  /// Scratch of `FairShare`.
+  var isPlanned = false
 
   init(id: UInt64, sample: Int, tokens: [TokenID], hashes: [BlockHash], group: SequenceGroup) {
     self.id = id
@@ -43,6 +49,7 @@ public final class Sequence {
     self.tokens = tokens
     self.hashes = hashes
     self.group = group
+    queuedSince = group.arrival
   }
 
   public func append(_ token: TokenID) { tokens.append(token) }
@@ -58,6 +65,9 @@ public final class Sequence {
 
   /// Whether this sequence goes before the other among the running ones.
   func outranks(_ other: Sequence) -> Bool {
+    // Whoever waited long is not preempted for those that come after.
+    if group.isAged != other.group.isAged { return group.isAged }
+    if group.isAged { return id < other.id }
     if group.priority != other.group.priority { return group.priority > other.group.priority }
     return id < other.id
   }

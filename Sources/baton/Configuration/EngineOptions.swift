@@ -48,6 +48,8 @@ struct EngineOptions: ParsableArguments {
   var maxQueuedRequests: String?
   @Option(help: ArgumentHelp("fifo or lifo.", valueName: "policy"))
   var batchSchedulerPolicy: String?
+  @Option(help: ArgumentHelp("none or deficit_round_robin: turns by tenant.", valueName: "policy"))
+  var fairSharePolicy: String?
   @Option(help: ArgumentHelp("Least time between steps.", valueName: "time"))
   var schedulingInterval: String?
   @Option(help: ArgumentHelp("How long an idle engine waits for company.", valueName: "time"))

@@ -60,6 +60,8 @@ struct EngineSettings: Sendable {
         "max_queued_requests", flag: options.maxQueuedRequests, default: defaults.maxQueuedRequests, in: count),
       batchSchedulerPolicy: reader.choice(
         "batch_scheduler_policy", flag: options.batchSchedulerPolicy, default: defaults.batchSchedulerPolicy),
+      fairSharePolicy: reader.choice(
+        "fair_share_policy", flag: options.fairSharePolicy, default: defaults.fairSharePolicy),
       schedulingInterval: reader.duration(
         "scheduling_interval", flag: options.schedulingInterval, default: defaults.schedulingInterval),
       batchMergeWindow: reader.duration(

@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import Logging
 import ModelRuntime
+import Scheduling
 import ServingTypes
 import Tokenization
 
@@ -52,7 +53,7 @@ struct LoadedModel: Sendable {
     let drafts = settings.engine.enableSpecDecode ? settings.engine.numSpeculativeTokens : 0
     let count = CPUModelExecutor.blockCount(
       bytes: usable, layout: layout, model: weights.configuration,
-      logitRows: settings.engine.maxNumSeqs * (1 + drafts))
+      logitRows: settings.engine.maxNumSeqs * (1 + drafts) + SchedulerConfiguration.promptLogitRows)
     guard count >= 2 else {
       throw ServingError(
         .failedPrecondition,
