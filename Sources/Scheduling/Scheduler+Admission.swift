@@ -2,6 +2,9 @@ import KVCache
 import ServingTypes
 
 extension Scheduler {
+  /// Sequences that are looked up in the tiers in a step whose budget is spent.
+  private static let maxProbes = 8
+
   /// Admits waiting sequences in order, until one does not fit.
   func admit(now: ContinuousClock.Instant, _ budget: inout Int, _ prefillBudget: inout Int) {
     sortWaiting()
@@ -13,16 +16,29 @@ extension Scheduler {
       let isReceived = group.isReceived && !group.isForked
       index += 1
       // Whatever the budget is short of, blocks from elsewhere need none of it.
-      if !isReceived, budget <= 0 || prefillBudget <= 0 { continue }
+      let isBudgetSpent = !isReceived && (budget <= 0 || prefillBudget <= 0)
+      if isBudgetSpent, !pool.hasTiers || index > Self.maxProbes { continue }
       let needed = group.isForked ? 1 : group.unfinishedCount
       guard needed <= slots else { break }
       if isAwaitingOthers(sequence) { continue }
       guard let prefix = fittingPrefix(of: sequence, isReceived: isReceived) else { break }
+      if let loadEnd = loadableEnd(of: sequence, after: prefix.count, isReceived: isReceived) {
+        guard mayLoad else { continue }
+        index -= 1
+        waiting.remove(at: index)
+        slots -= needed
+        take(prefix, for: sequence)
+        load(sequence, through: loadEnd, isReceived: isReceived, now: now)
+        continue
+      }
+      if isBudgetSpent { continue }
       if !isReceived, !canStart(sequence, after: prefix.count, budget: min(budget, prefillBudget)) { continue }
       index -= 1
       waiting.remove(at: index)
       slots -= needed
-      take(prefix, for: sequence, now: now)
+      noteBypass(of: sequence, after: prefix.count)
+      take(prefix, for: sequence)
+      noteAdmission(of: sequence, now: now)
       if isReceived {
         promise(group)
       } else {
@@ -37,7 +53,7 @@ extension Scheduler {
   /// Sequences that run or will without further admission.
   private var sequencesInFlight: Int {
     var count = receiving.reduce(0) { $0 + $1.unfinishedCount }
-    for sequence in running { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
+    for sequence in running + loading { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
     return count
   }
 
@@ -79,7 +95,7 @@ extension Scheduler {
     return left <= budget || left > room
   }
 
-  private func take(_ prefix: [BlockID], for sequence: Sequence, now: ContinuousClock.Instant) {
+  private func take(_ prefix: [BlockID], for sequence: Sequence) {
     let size = configuration.blockSize
     let group = sequence.group
     pool.append(prefix, to: &sequence.table)
@@ -89,6 +105,11 @@ extension Scheduler {
     sequence.sealedCount = mustCompute ? prefix.count - 1 : prefix.count
     pool.claim(sequence.hashes[prefix.count...], owner: sequence.id)
     sequence.claimedEnd = pool.isCaching ? sequence.hashes.count : 0
+    pool.countDeviceHits(prefix.count)
+  }
+
+  func noteAdmission(of sequence: Sequence, now: ContinuousClock.Instant) {
+    let group = sequence.group
     if group.admitted == nil {
       group.admitted = now
       group.cachedCount = min(sequence.computedCount, group.prefixCount)

@@ -20,10 +20,13 @@ public final class Scheduler {
   /// Of those, the ones that want block ids, in order.
   var binding: [SequenceGroup] = []
   var promisedBlocks = 0
+  /// Admitted sequences that wait for blocks from the tiers below the pool.
+  public internal(set) var loading: [Sequence] = []
+  var loadTurn: UInt32 = 0
   var isWaitingSorted = true
   var step: UInt64 = 0
   /// Nothing is admitted in a step in which blocks are short.
-  var isShort = false
+  public internal(set) var isShort = false
   public private(set) var costs = StepCostModel()
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
@@ -45,6 +48,7 @@ public final class Scheduler {
     isShort = false
     refuseOverdue(now: now)
     bindReceived()
+    resumeLoaded(now: now)
     var budget = configuration.maxNumBatchedTokens
     scheduleDecodes(&budget)
     var prefillBudget = prefillBudget(decodeTokens: output.decodeTokens)
@@ -175,6 +179,10 @@ public final class Scheduler {
   /// Preempts the last sequence that is not part of this step, or the one that asks if it is the last.
   private func yieldBlocks(to sequence: Sequence, rank: Int) -> Bool {
     isShort = true
+    if let last = loading.last {
+      preempt(last)
+      return true
+    }
     for index in stride(from: running.count - 1, to: rank, by: -1) where running[index].scheduledStep != step {
       preempt(running[index])
       return true
@@ -200,6 +208,7 @@ public final class Scheduler {
   /// Drops blocks, claims and progress.
   func reset(_ sequence: Sequence) {
     disclaim(sequence)
+    stopLoading(sequence)
     pool.release(&sequence.table)
     sequence.computedCount = 0
     sequence.sealedCount = 0
@@ -218,6 +227,7 @@ public final class Scheduler {
     switch sequence.status {
     case .running: if let index = running.firstIndex(where: { $0 === sequence }) { running.remove(at: index) }
     case .waiting: if let index = waiting.firstIndex(where: { $0 === sequence }) { waiting.remove(at: index) }
+    case .loading: stopLoading(sequence)
     case .pending, .receiving, .finished: break
     }
   }

@@ -11,11 +11,14 @@ public struct SchedulerConfiguration: Sendable {
   public var targetStepTime: Duration
   public var maxQueueWait: Duration
   public var policy: BatchSchedulerPolicy
+  /// Blocks of one sequence that are on their way up from a tier at once.
+  public var prefetchBlocks: Int
 
   public init(
     blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
-    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo
+    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
+    prefetchBlocks: Int = 4
   ) {
     self.blockSize = blockSize
     self.maxNumSeqs = maxNumSeqs
@@ -27,5 +30,6 @@ public struct SchedulerConfiguration: Sendable {
     self.targetStepTime = targetStepTime
     self.maxQueueWait = maxQueueWait
     self.policy = policy
+    self.prefetchBlocks = prefetchBlocks
   }
 }

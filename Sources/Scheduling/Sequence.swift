@@ -10,6 +10,8 @@ public final class Sequence {
     case running
     /// Its prompt's blocks come from another worker.
     case receiving
+    /// Its next blocks come up from a tier below the pool.
+    case loading
     case finished
   }
 
@@ -36,6 +38,10 @@ public final class Sequence {
   /// The block that somebody else is bringing in, while this sequence waits for it.
   var awaited: BlockHash?
   var scheduledStep: UInt64 = 0
+  /// While it waits for blocks from the tiers.
+  var loading: LoadProgress?
+  /// Such waits since it last ran.
+  var loadTurns: UInt32 = 0
 
   init(id: UInt64, sample: Int, tokens: [TokenID], hashes: [BlockHash], group: SequenceGroup) {
     self.id = id

@@ -31,6 +31,9 @@ public struct StepCostModel: Sendable {
     }
   }
 
+  /// What a prefill token takes; nil before one was measured.
+  public var prefillTokenSeconds: Double? { secondsPerPrefillToken }
+
   /// Prefill tokens that fit a step of `target` seconds beside the decode tokens; may be 0 or less.
   public func prefillTokens(target: Double, decodeTokens: Int) -> Int {
     guard let secondsPerPrefillToken else { return Self.initialPrefillTokens }
