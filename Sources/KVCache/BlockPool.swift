@@ -47,6 +47,8 @@ public struct BlockPool {
 
   /// Blocks that can be allocated, cached ones included.
   public var availableCount: Int { queue.count - copyingQueueCount }
+  /// Unused blocks that cannot be allocated before a tier has copied them.
+  public var copyingCount: Int { copyingQueueCount }
   public var activeCount: Int { blockCount - queue.count }
   public var cachedCount: Int { cachedQueueCount }
   public var freeCount: Int { queue.count - cachedQueueCount }

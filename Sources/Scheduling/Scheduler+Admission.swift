@@ -82,7 +82,10 @@ extension Scheduler {
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
       let left = pool.availableCount - pool.availableCount(among: prefix) - promisedBlocks - reserve
       if total - prefix.count + copies <= left { return prefix }
-      guard copies > 0 else { return nil }
+      guard copies > 0 else {
+        if total - prefix.count <= left + pool.copyingCount { lacksCopying = true }
+        return nil
+      }
       prefix.removeLast()
     }
   }

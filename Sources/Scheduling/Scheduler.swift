@@ -26,7 +26,11 @@ public final class Scheduler {
   var isWaitingSorted = true
   var step: UInt64 = 0
   /// Nothing is admitted in a step in which blocks are short.
-  public internal(set) var isShort = false
+  var isShort = false {
+    didSet { if isShort { lacksCopying = true } }
+  }
+  /// Blocks that are being copied to a tier would be of use in the pool now.
+  public internal(set) var lacksCopying = false
   public private(set) var costs = StepCostModel()
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
@@ -46,6 +50,7 @@ public final class Scheduler {
     step += 1
     output.removeAll()
     isShort = false
+    lacksCopying = false
     refuseOverdue(now: now)
     bindReceived()
     resumeLoaded(now: now)

@@ -56,7 +56,7 @@ final class TierTransfers {
 
   /// Calls off what nobody wants, then posts what is to be done next.
   ///
-  /// - Parameter isShort: blocks are short: none is held for being copied down.
+  /// - Parameter isShort: somebody lacks the blocks that are copied down: as many as possible are given back.
   func tend(_ scheduler: Scheduler, isShort: Bool, now: ContinuousClock.Instant) {
     callOffLoads(scheduler) { !$0.isWanted }
     if isShort { callOffStores(scheduler) }
