@@ -13,6 +13,8 @@ import Testing
     setup.configuration.swapSpace = hostBlocks * (256 + 64)
     setup.configuration.offloadThreshold = 0.3
     setup.configuration.prefillChunkSize = 32
+    // Dearer than bringing blocks up.
+    setup.cost = SimulatedExecutor.Cost(token: .microseconds(100))
     return setup
   }
 
