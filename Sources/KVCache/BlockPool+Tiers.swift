@@ -208,7 +208,10 @@ extension BlockPool {
 
   /// A block that was brought up is part of a prefix now, or was not needed.
   public mutating func countPrefetch(_ transfer: TierTransfer, isUsed: Bool) {
-    guard isUsed else { return tierStatistics.prefetchesWasted += 1 }
+    guard isUsed else {
+      tierStatistics.prefetchesWasted += 1
+      return
+    }
     tierStatistics.prefetchesUsed += 1
     if transfer.source == .host { tierStatistics.hostHits += 1 } else { tierStatistics.fileHits += 1 }
   }

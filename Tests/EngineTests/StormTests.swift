@@ -144,7 +144,8 @@ import Testing
     setup.configuration.enablePrefixCaching = seed != 4 || !tiers.isEmpty
     setup.configuration.batchSchedulerPolicy = seed % 2 == 0 ? .fifo : .lifo
     setup.configuration.maxQueueWait = .seconds(120)
-    let storm = Storm(setup: setup, engine: try setup.engine(fileTier: tiers.first), other: try setup.engine(fileTier: tiers.last))
+    let storm = Storm(
+      setup: setup, engine: try setup.engine(fileTier: tiers.first), other: try setup.engine(fileTier: tiers.last))
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in 0..<24 {
         group.addTask {

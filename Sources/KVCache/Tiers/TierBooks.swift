@@ -99,8 +99,9 @@ struct TierBooks {
   }
 
   /// A user of the slot that gives the block, from the nearest tier.
-  mutating func beginRead(_ hash: BlockHash) -> (tier: CacheTier, slot: Int32, identity: BlockIdentity, checksum: UInt32)?
-  {
+  mutating func beginRead(
+    _ hash: BlockHash
+  ) -> (tier: CacheTier, slot: Int32, identity: BlockIdentity, checksum: UInt32)? {
     guard let tier = tier(of: hash), let entry = entries[hash], let copy = entry[tier] else { return nil }
     slots[index(tier)].use(copy.slot)
     return (tier, copy.slot, entry.identity, entry.checksum)
