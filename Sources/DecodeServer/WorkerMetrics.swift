@@ -10,6 +10,7 @@ enum WorkerMetrics {
       blocks(engine.statistics, blockBytes: blockBytes, collector)
       scheduling(engine.statistics, collector)
       tokens(engine.statistics, collector)
+      tiers(engine.statistics.tiers, blockBytes: blockBytes, collector)
       self.transfers(transfers.snapshot, collector)
     }
   }
@@ -75,6 +76,46 @@ enum WorkerMetrics {
     collector.gauge(
       "draft_acceptance_rate", help: "Draft tokens accepted, as a share of those proposed.",
       ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)))
+  }
+
+  private static func tiers(_ tiers: TierStatistics, blockBytes: Int, _ collector: MetricsCollector) {
+    for (tier, blocks, capacity, hits) in [
+      ("host", tiers.hostBlocks, tiers.hostCapacity, tiers.hostHits),
+      ("file", tiers.fileBlocks, tiers.fileCapacity, tiers.fileHits),
+    ] {
+      let labels = [("tier", tier)]
+      collector.gauge("kv_tier_blocks", help: "Blocks held below the pool.", blocks, labels: labels)
+      collector.gauge("kv_tier_bytes", help: "Bytes of those blocks.", blocks * blockBytes, labels: labels)
+      collector.gauge("kv_tier_capacity_blocks", help: "Blocks that a tier holds at most.", capacity, labels: labels)
+      collector.counter(
+        "kv_tier_hits", help: "Blocks of admitted prefixes, by where they lay.", Int(hits), labels: labels)
+    }
+    collector.counter(
+      "kv_tier_hits", help: "Blocks of admitted prefixes, by where they lay.", Int(tiers.deviceHits),
+      labels: [("tier", "device")])
+    for (tier, stores) in [("host", tiers.hostStores), ("file", tiers.fileStores)] {
+      collector.counter("kv_tier_stores", help: "Blocks copied down.", Int(stores), labels: [("tier", tier)])
+    }
+    collector.counter(
+      "kv_tier_eviction_stores", help: "Blocks copied down only when they were evicted.", Int(tiers.evictionStores))
+    collector.counter("kv_tier_drops", help: "Blocks that left the last tier that had them.", Int(tiers.drops))
+    collector.counter("prefetches", help: "Blocks that began to come up.", Int(tiers.prefetchesStarted))
+    for (outcome, count) in [("used", tiers.prefetchesUsed), ("wasted", tiers.prefetchesWasted)] {
+      collector.counter(
+        "prefetches_ended", help: "Blocks that came up, by outcome.", Int(count), labels: [("outcome", outcome)])
+    }
+    collector.gauge(
+      "prefetch_hit_rate", help: "Blocks that came up and were used, as a share of those that began to.",
+      ratio(Int(tiers.prefetchesUsed), Int(tiers.prefetchesStarted)))
+    collector.gauge("scheduler_loading", help: "Sequences that wait for blocks to come up.", tiers.loadingSequences)
+    collector.counter(
+      "kv_tier_bypasses", help: "Prefixes computed on because that was estimated to be faster.",
+      Int(tiers.bypassedPrefixes))
+    for failure in TierFailure.allCases {
+      collector.counter(
+        "kv_tier_failures", help: "Blocks that a tier did not keep or give, by reason.", Int(tiers.failures(failure)),
+        labels: [("reason", failure.rawValue)])
+    }
   }
 
   private static func transfers(_ transfers: TransferStatistics.Snapshot, _ collector: MetricsCollector) {

@@ -40,6 +40,19 @@ public struct EngineConfiguration: Sendable {
   public var checkIntegrityOnIdle: Bool
   /// Entries of the log that `cacheChanges()` reads; more changes between two calls give a resync.
   public var cacheLogLimit: Int
+  /// Bytes of host memory for copies of blocks that the pool has no room for, committed as they are used; 0: none.
+  public var swapSpace: Int
+  /// Folder of the file below host memory; nil: none.
+  public var offloadDir: String?
+  /// The file's size at most.
+  public var offloadSpace: Int
+  /// Threads that copy blocks between the pool and what lies below it.
+  public var offloadNumThreads: Int
+  /// Share of the pool (and of host memory, where a file lies below it) that may hold what is stored nowhere else before
+  /// unused blocks are copied down in the background.
+  public var offloadThreshold: Double
+  /// Blocks of one sequence that are on their way up at once.
+  public var prefetchBlocks: Int
   /// How long `stop()` waits for blocks that others still read.
   public var stopGracePeriod: Duration
 
@@ -52,7 +65,9 @@ public struct EngineConfiguration: Sendable {
     schedulingInterval: Duration = .zero, batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true,
     numSpeculativeTokens: Int = 4,
     adaptsDraftLength: Bool = true,
-    checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
+    checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, swapSpace: Int = 0,
+    offloadDir: String? = nil, offloadSpace: Int = 16 << 30, offloadNumThreads: Int = 2,
+    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
     self.maxNumSeqs = maxNumSeqs
@@ -74,6 +89,12 @@ public struct EngineConfiguration: Sendable {
     self.adaptsDraftLength = adaptsDraftLength
     self.checkIntegrityOnIdle = checkIntegrityOnIdle
     self.cacheLogLimit = cacheLogLimit
+    self.swapSpace = swapSpace
+    self.offloadDir = offloadDir
+    self.offloadSpace = offloadSpace
+    self.offloadNumThreads = offloadNumThreads
+    self.offloadThreshold = offloadThreshold
+    self.prefetchBlocks = prefetchBlocks
     self.stopGracePeriod = stopGracePeriod
   }
 }

@@ -60,6 +60,12 @@ extension EngineConfiguration {
     try positive(maxQueuedRequests, "max_queued_requests")
     try positive(cacheLogLimit, "cache_log_limit")
     try require(numSpeculativeTokens >= 0, "num_speculative_tokens is \(numSpeculativeTokens); it must be 0 or more")
+    try require(swapSpace >= 0, "swap_space is \(swapSpace); it must be 0 or more")
+    try positive(offloadSpace, "offload_space")
+    try require(
+      (1...64).contains(offloadNumThreads), "offload_num_threads is \(offloadNumThreads); 1 to 64 are possible")
+    try require((0...1).contains(offloadThreshold), "offload_threshold is \(offloadThreshold); it must be 0 to 1")
+    try positive(prefetchBlocks, "prefetch_blocks")
     try notNegative(targetStepTime, "target_step_time")
     try notNegative(schedulingInterval, "scheduling_interval")
     try notNegative(batchMergeWindow, "batch_merge_window")

@@ -18,8 +18,12 @@ public final class EngineCore: Sendable {
   private let nextKey = Atomic<UInt64>(1)
   private let thread: Lock<EngineThread>
 
-  /// - Throws: `invalidArgument` when a parameter is out of range or the pool is too small for one block.
-  public init(executor: sending any ModelExecutor, configuration: EngineConfiguration) throws(ServingError) {
+  /// - Parameter fileTier: stands in for the file in `offloadDir`, where there is no such folder.
+  /// - Throws: `invalidArgument` when a parameter is out of range or the pool is too small for one block;
+  ///   `failedPrecondition` when `offloadDir` cannot be written to.
+  public init(
+    executor: sending any ModelExecutor, configuration: EngineConfiguration, fileTier: (any BlockTier)? = nil
+  ) throws(ServingError) {
     try configuration.validate()
     layout = executor.layout
     vocabularySize = executor.vocabularySize
@@ -32,9 +36,11 @@ public final class EngineCore: Sendable {
     statistics.blockCount = blockCount
     statistics.freeBlocks = blockCount
     snapshot = Lock(statistics)
+    let tiers = try Self.makeTiers(
+      configuration, layout: layout, memory: executor.memory, mailbox: mailbox, fileTier: fileTier)
     let loop = EngineLoop(
       executor: executor, configuration: configuration, maximumContextLength: maximumContextLength, mailbox: mailbox,
-      snapshot: snapshot)
+      snapshot: snapshot, tiers: tiers)
     thread = Lock(EngineThread(loop: loop))
   }
 

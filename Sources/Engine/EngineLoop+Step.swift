@@ -11,6 +11,8 @@ extension EngineLoop {
     propose()
     scheduler.schedule(now: now)
     take(scheduler.output)
+    tiers?.storeEvicted(of: scheduler)
+    tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     // Earlier copies may feed later ones, and their sources may be written to from this step on.
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
     guard !scheduler.output.segments.isEmpty else { return false }

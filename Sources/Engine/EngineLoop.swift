@@ -19,6 +19,8 @@ final class EngineLoop {
   let vocabularySize: Int
 
   let scheduler: Scheduler
+  /// Nil where nothing lies below the pool.
+  let tiers: TierTransfers?
   var requests: [UInt64: ActiveRequest] = [:]
   var statistics: EngineStatistics
   var outgoing: [Outgoing] = []
@@ -36,13 +38,14 @@ final class EngineLoop {
 
   init(
     executor: any ModelExecutor, configuration: EngineConfiguration, maximumContextLength: Int, mailbox: EngineMailbox,
-    snapshot: Lock<EngineStatistics>
+    snapshot: Lock<EngineStatistics>, tiers: TierTransfers?
   ) {
     self.executor = executor
     self.configuration = configuration
     self.maximumContextLength = maximumContextLength
     self.mailbox = mailbox
     self.snapshot = snapshot
+    self.tiers = tiers
     endOfGeneration = executor.endOfGenerationTokens
     blockSize = executor.layout.blockSize
     memory = executor.memory
@@ -50,6 +53,12 @@ final class EngineLoop {
     statistics = snapshot.withLock { $0 }
     sampler = Sampler(
       vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+    var pool = BlockPool(
+      blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
+      logLimit: configuration.cacheLogLimit)
+    pool.addTiers(
+      hostCapacity: tiers?.host?.capacity ?? 0, fileCapacity: tiers?.file?.capacity ?? 0,
+      threshold: configuration.offloadThreshold)
     scheduler = Scheduler(
       configuration: SchedulerConfiguration(
         blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
@@ -57,15 +66,14 @@ final class EngineLoop {
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
         maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
-        fairShare: configuration.fairSharePolicy),
-      pool: BlockPool(
-        blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
-        logLimit: configuration.cacheLogLimit))
+        fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks),
+      pool: pool)
   }
 
   // MARK: The loop
 
   func run() {
+    tiers?.start()
     var wait = 0.5
     let pacing = StepPacing(interval: configuration.schedulingInterval, mergeWindow: configuration.batchMergeWindow)
     while !isStopping {
@@ -83,6 +91,7 @@ final class EngineLoop {
       let start = ContinuousClock.now
       expire(now: start)
       let hasWorked = requests.isEmpty ? false : step(now: start)
+      if requests.isEmpty { tiers?.tend(scheduler, isShort: false, now: start) }
       report()
       if requests.isEmpty { idle() }
       // With work that cannot go on, blocks or time must come first: both end the wait.
@@ -122,6 +131,10 @@ final class EngineLoop {
     statistics.preemptions = scheduler.preemptionCount
     statistics.singleFlightWaits = scheduler.singleFlightWaits
     statistics.copyOnWriteCopies = scheduler.copyOnWriteCopies
+    if tiers != nil {
+      statistics.tiers = pool.currentTierStatistics
+      statistics.tiers.loadingSequences = scheduler.loading.count
+    }
     statistics.heartbeat = .now
     let statistics = statistics
     snapshot.withLock { $0 = statistics }
@@ -161,6 +174,10 @@ final class EngineLoop {
   private func handle(_ contents: EngineMailbox.Contents) {
     if !contents.isEmpty { isDirty = true }
     for block in contents.releases { scheduler.unpin(block) }
+    if let tiers, !contents.reports.isEmpty {
+      let now = ContinuousClock.now
+      for report in contents.reports { tiers.collect(report, for: scheduler, now: now) }
+    }
     for command in contents.commands { handle(command) }
   }
 
@@ -210,6 +227,7 @@ final class EngineLoop {
     let error = statistics.failure.map { ServingError(.internalError, $0) } ?? EngineMailbox.stopped
     mailbox.stopAdmitting()
     endEverything(error)
+    tiers?.stop(scheduler)
     report()
     // Blocks are read by others until their pins come back; the memory itself lives as long as its last reader.
     let end = ContinuousClock.now + configuration.stopGracePeriod

@@ -2,6 +2,9 @@ import KVCache
 import ServingTypes
 
 extension Scheduler {
+  /// Sequences that are looked up in the tiers in a step whose budget is spent.
+  private static let maxProbes = 8
+
   /// Admits waiting sequences in order, until one does not fit.
   ///
   /// Slots and blocks go strictly in that order. For a step's tokens a prompt that fits passes one that does not, once one
@@ -15,7 +18,8 @@ extension Scheduler {
       let group = sequence.group
       let isReceived = group.isReceived && !group.isForked
       // Whatever the budget is short of, blocks from elsewhere need none of it.
-      if !isReceived, budget.prompt <= 0 {
+      let isBudgetSpent = !isReceived && budget.prompt <= 0
+      if isBudgetSpent, !pool.hasTiers || index >= Self.maxProbes {
         noteShortfall(of: sequence, turn)
         continue
       }
@@ -24,6 +28,18 @@ extension Scheduler {
       if isAwaitingOthers(sequence) { continue }
       guard let prefix = fittingPrefix(of: sequence, isReceived: isReceived) else { break }
       let left = max(1, sequence.nextStop - prefix.count * configuration.blockSize)
+      if let loadEnd = loadableEnd(of: sequence, after: prefix.count, isReceived: isReceived) {
+        guard mayLoad else { continue }
+        leaveQueue(sequence, cost: max(1, sequence.nextStop - loadEnd * configuration.blockSize))
+        slots -= needed
+        take(prefix, for: sequence)
+        load(sequence, through: loadEnd, isReceived: isReceived, now: now)
+        continue
+      }
+      if isBudgetSpent {
+        noteShortfall(of: sequence, turn)
+        continue
+      }
       if !isReceived {
         // Shorter ones under way go first, unless it would be passed over anyway.
         if canStart(sequence, tokens: left, turn, budget) { scheduleOthers(upTo: left, &turn, &budget) }
@@ -34,7 +50,9 @@ extension Scheduler {
       }
       leaveQueue(sequence, cost: left)
       slots -= needed
-      take(prefix, for: sequence, now: now)
+      noteBypass(of: sequence, after: prefix.count)
+      take(prefix, for: sequence)
+      noteAdmission(of: sequence, now: now)
       if isReceived {
         promise(group)
         continue
@@ -85,7 +103,7 @@ extension Scheduler {
   /// Sequences that run or will without further admission.
   private var sequencesInFlight: Int {
     var count = receiving.reduce(0) { $0 + $1.unfinishedCount }
-    for sequence in running { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
+    for sequence in running + loading { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
     return count
   }
 
@@ -115,7 +133,10 @@ extension Scheduler {
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
       let left = pool.availableCount - pool.availableCount(among: prefix) - promisedBlocks - reserve
       if total - prefix.count + copies <= left { return prefix }
-      guard copies > 0 else { return nil }
+      guard copies > 0 else {
+        if total - prefix.count <= left + pool.copyingCount { lacksCopying = true }
+        return nil
+      }
       prefix.removeLast()
     }
   }
@@ -143,7 +164,7 @@ extension Scheduler {
   /// How often a prompt that goes into one step whole lets others go first.
   private static let mostOvertaken = 4
 
-  private func take(_ prefix: [BlockID], for sequence: Sequence, now: ContinuousClock.Instant) {
+  private func take(_ prefix: [BlockID], for sequence: Sequence) {
     let size = configuration.blockSize
     let group = sequence.group
     pool.append(prefix, to: &sequence.table)
@@ -153,6 +174,11 @@ extension Scheduler {
     sequence.sealedCount = mustCompute ? prefix.count - 1 : prefix.count
     pool.claim(sequence.hashes[prefix.count...], owner: sequence.id)
     sequence.claimedEnd = pool.isCaching ? sequence.hashes.count : 0
+    pool.countDeviceHits(prefix.count)
+  }
+
+  func noteAdmission(of sequence: Sequence, now: ContinuousClock.Instant) {
+    let group = sequence.group
     if group.admitted == nil {
       group.admitted = now
       group.cachedCount = min(sequence.computedCount, group.prefixCount)

@@ -90,6 +90,7 @@ extension Scheduler {
     var count = 0
     for sequence in waiting where !sequence.group.isReceived { count += sequence.tokens.count }
     for sequence in running where !sequence.isDecoding { count += sequence.remainingCount }
+    for sequence in loading { count += sequence.remainingCount }
     return count
   }
 
@@ -98,7 +99,7 @@ extension Scheduler {
   /// - Throws: `internalError` that says what is wrong.
   public func checkIntegrity(pins: Int) throws(ServingError) {
     var references = [Int](repeating: 0, count: pool.blockCount)
-    for sequence in running + receiving.map(\.leader) {
+    for sequence in running + receiving.map(\.leader) + loading {
       for block in sequence.table.blocks { references[Int(block)] += 1 }
     }
     for sequence in waiting where !sequence.table.isEmpty {
@@ -109,7 +110,7 @@ extension Scheduler {
     if promised != promisedBlocks {
       throw ServingError(.internalError, "scheduler: \(promised) blocks are promised; \(promisedBlocks) are counted")
     }
-    if running.isEmpty, receiving.isEmpty, pool.cache.pendingCount != 0 {
+    if running.isEmpty, receiving.isEmpty, loading.isEmpty, pool.cache.pendingCount != 0 {
       throw ServingError(
         .internalError, "scheduler: \(pool.cache.pendingCount) pending entries have no owner that runs")
     }

@@ -20,15 +20,22 @@ public final class Scheduler {
   /// Of those, the ones that want block ids, in order.
   var binding: [SequenceGroup] = []
   var promisedBlocks = 0
+  /// Admitted sequences that wait for blocks from the tiers below the pool.
+  public internal(set) var loading: [Sequence] = []
+  var loadTurn: UInt32 = 0
   var isWaitingSorted = true
   var step: UInt64 = 0
-  /// Nothing is admitted in a step in which blocks are short.
-  var isShort = false
   /// The time of the step that is made.
   var now = ContinuousClock.now
   /// Prompt tokens that the last step had no room for.
   var shortfall = 0
   var fairShare: FairShare
+  /// Nothing is admitted in a step in which blocks are short.
+  var isShort = false {
+    didSet { if isShort { lacksCopying = true } }
+  }
+  /// Blocks that are being copied to a tier would be of use in the pool now.
+  public internal(set) var lacksCopying = false
   public private(set) var costs = StepCostModel()
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
@@ -51,8 +58,10 @@ public final class Scheduler {
     self.now = now
     output.removeAll()
     isShort = false
+    lacksCopying = false
     refuseOverdue(now: now)
     bindReceived()
+    resumeLoaded(now: now)
     var budget = StepBudget(tokens: configuration.maxNumBatchedTokens)
     scheduleDecodes(&budget)
     shortfall = 0
@@ -150,6 +159,10 @@ public final class Scheduler {
   /// Preempts the last sequence that is not part of this step, or the one that asks if it is the last.
   private func yieldBlocks(to sequence: Sequence, rank: Int) -> Bool {
     isShort = true
+    if let last = loading.last {
+      preempt(last)
+      return true
+    }
     for index in stride(from: running.count - 1, to: rank, by: -1) where running[index].scheduledStep != step {
       preempt(running[index])
       return true
@@ -175,6 +188,7 @@ public final class Scheduler {
   /// Drops blocks, claims and progress.
   func reset(_ sequence: Sequence) {
     disclaim(sequence)
+    stopLoading(sequence)
     pool.release(&sequence.table)
     sequence.computedCount = 0
     sequence.sealedCount = 0
@@ -193,6 +207,7 @@ public final class Scheduler {
     switch sequence.status {
     case .running: if let index = running.firstIndex(where: { $0 === sequence }) { running.remove(at: index) }
     case .waiting: leaveQueue(sequence)
+    case .loading: stopLoading(sequence)
     case .pending, .receiving, .finished: break
     }
   }

@@ -10,6 +10,8 @@ public final class Sequence {
     case running
     /// Its prompt's blocks come from another worker.
     case receiving
+    /// Its next blocks come up from a tier below the pool.
+    case loading
     case finished
   }
 
@@ -42,6 +44,10 @@ public final class Sequence {
   var overtakenCount = 0
   /// Scratch of `FairShare`.
   var isPlanned = false
+  /// While it waits for blocks from the tiers.
+  var loading: LoadProgress?
+  /// Such waits since it last ran.
+  var loadTurns: UInt32 = 0
 
   init(id: UInt64, sample: Int, tokens: [TokenID], hashes: [BlockHash], group: SequenceGroup) {
     self.id = id

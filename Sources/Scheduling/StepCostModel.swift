@@ -40,6 +40,11 @@ public struct StepCostModel: Sendable {
     }
   }
 
+  /// What a prefill token takes, with few tokens before it; nil before one was measured.
+  public var prefillTokenSeconds: Double? {
+    prefill.isEmpty ? nil : prefill.coefficients(fixed: decodeFixed).perToken * max(1, correction)
+  }
+
   /// Prefill tokens that fit a step of `target` seconds beside the decode tokens; 0 where none does.
   ///
   /// - Parameter context: tokens before the first of them.

@@ -37,12 +37,12 @@ struct Setup {
       failingStep: failingStep, record: record)
   }
 
-  func engine(start: Bool = true) throws -> EngineCore {
+  func engine(start: Bool = true, fileTier: FaultyTier? = nil) throws -> EngineCore {
     let engine = try EngineCore(
       executor: SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
         maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-        failingStep: failingStep, record: record), configuration: configuration)
+        failingStep: failingStep, record: record), configuration: configuration, fileTier: fileTier)
     if start { engine.start() }
     return engine
   }

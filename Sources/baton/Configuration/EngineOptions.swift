@@ -60,6 +60,18 @@ struct EngineOptions: ParsableArguments {
   var specMethod: String?
   @Option(help: ArgumentHelp("Draft tokens of a sequence and step at most.", valueName: "n"))
   var numSpeculativeTokens: String?
+  @Option(help: ArgumentHelp("Host memory for blocks that the pool has no room for; 0 is none.", valueName: "size"))
+  var swapSpace: String?
+  @Option(help: ArgumentHelp("Folder of a file for blocks that host memory has no room for.", valueName: "path"))
+  var offloadDir: String?
+  @Option(help: ArgumentHelp("The file's size at most.", valueName: "size"))
+  var offloadSpace: String?
+  @Option(help: ArgumentHelp("Threads that move blocks down and up.", valueName: "n"))
+  var offloadNumThreads: String?
+  @Option(help: ArgumentHelp("Share of the pool beyond which unused blocks are copied down.", valueName: "share"))
+  var offloadThreshold: String?
+  @Option(help: ArgumentHelp("Blocks of a sequence that come up at once.", valueName: "n"))
+  var prefetchBlocks: String?
   @Flag(inversion: .prefixedNo, help: "Prove on idle that no block leaked.")
   var checkIntegrityOnIdle: Bool?
 }

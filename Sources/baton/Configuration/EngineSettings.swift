@@ -73,6 +73,7 @@ struct EngineSettings: Sendable {
         in: 0...64),
       checkIntegrityOnIdle: reader.boolean(
         "check_integrity_on_idle", flag: options.checkIntegrityOnIdle, default: defaults.checkIntegrityOnIdle))
+    Self.readTiers(options, &reader, into: &engine)
     _ = reader.choice("spec_method", flag: options.specMethod, default: SpecMethod.ngram)
   }
 

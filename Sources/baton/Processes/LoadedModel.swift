@@ -42,7 +42,12 @@ struct LoadedModel: Sendable {
         "num_blocks": "\(blockCount)", "block_bytes": "\(layout.blockBytes())", "weight_bytes": "\(weights.byteCount)",
         "seconds": "\(loadSeconds)",
       ])
-    return try EngineCore(executor: executor, configuration: settings.engine)
+    let blockBytes = layout.blockBytes()
+    let engine = settings.fitting(poolBytes: blockCount * blockBytes, blockBytes: blockBytes)
+    logger.info(
+      "blocks below the pool",
+      metadata: ["swap_space": "\(engine.swapSpace)", "offload_dir": "\(engine.offloadDir ?? "none")"])
+    return try EngineCore(executor: executor, configuration: engine)
   }
 
   /// As given, or what the budget holds beside the weights, but never more than the sequences can fill.
