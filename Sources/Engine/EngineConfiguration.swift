@@ -1,4 +1,5 @@
 import Scheduling
+import SpeculativeDecoding
 
 /// The engine's parameters, named as in docs/design.md section 7.
 public struct EngineConfiguration: Sendable {
@@ -30,6 +31,8 @@ public struct EngineConfiguration: Sendable {
   /// How long an idle engine waits for company after a request arrived.
   public var batchMergeWindow: Duration
   public var enableSpecDecode: Bool
+  /// Where drafts come from; `draft` needs a draft model's executor.
+  public var specMethod: SpeculationMethod
   /// Draft tokens of one sequence in one step at most.
   public var numSpeculativeTokens: Int
   /// Fewer drafts, down to none, where measured acceptance and step times say that they do not pay; off: always as many.
@@ -47,8 +50,8 @@ public struct EngineConfiguration: Sendable {
     enableChunkedPrefill: Bool = true, targetStepTime: Duration = .milliseconds(50),
     maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
     batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, schedulingInterval: Duration = .zero,
-    batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, numSpeculativeTokens: Int = 4,
-    adaptsDraftLength: Bool = true,
+    batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, specMethod: SpeculationMethod = .ngram,
+    numSpeculativeTokens: Int = 4, adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
@@ -66,10 +69,14 @@ public struct EngineConfiguration: Sendable {
     self.schedulingInterval = schedulingInterval
     self.batchMergeWindow = batchMergeWindow
     self.enableSpecDecode = enableSpecDecode
+    self.specMethod = specMethod
     self.numSpeculativeTokens = numSpeculativeTokens
     self.adaptsDraftLength = adaptsDraftLength
     self.checkIntegrityOnIdle = checkIntegrityOnIdle
     self.cacheLogLimit = cacheLogLimit
     self.stopGracePeriod = stopGracePeriod
   }
+
+  /// Whether any drafts are made at all.
+  public var speculates: Bool { enableSpecDecode && numSpeculativeTokens > 0 }
 }

@@ -18,9 +18,15 @@ public final class EngineCore: Sendable {
   private let nextKey = Atomic<UInt64>(1)
   private let thread: Lock<EngineThread>
 
-  /// - Throws: `invalidArgument` when a parameter is out of range or the pool is too small for one block.
-  public init(executor: sending any ModelExecutor, configuration: EngineConfiguration) throws(ServingError) {
+  /// - Parameter draftExecutor: runs the draft model, where `specMethod` is `draft`.
+  /// - Throws: `invalidArgument` when a parameter is out of range, the pool is too small for one block, or the draft model does
+  ///   not fit the target.
+  public init(
+    executor: sending any ModelExecutor, draftExecutor: sending (any ModelExecutor)? = nil,
+    configuration: EngineConfiguration
+  ) throws(ServingError) {
     try configuration.validate()
+    try Self.validate(draftExecutor, for: executor, configuration)
     layout = executor.layout
     vocabularySize = executor.vocabularySize
     blockCount = executor.memory.blockCount
@@ -32,9 +38,10 @@ public final class EngineCore: Sendable {
     statistics.blockCount = blockCount
     statistics.freeBlocks = blockCount
     snapshot = Lock(statistics)
+    statistics.speculation.method = configuration.specMethod
     let loop = EngineLoop(
-      executor: executor, configuration: configuration, maximumContextLength: maximumContextLength, mailbox: mailbox,
-      snapshot: snapshot)
+      executor: executor, draftExecutor: draftExecutor, configuration: configuration,
+      maximumContextLength: maximumContextLength, mailbox: mailbox, snapshot: snapshot)
     thread = Lock(EngineThread(loop: loop))
   }
 

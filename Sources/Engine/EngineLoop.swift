@@ -23,6 +23,7 @@ final class EngineLoop {
   var statistics: EngineStatistics
   var outgoing: [Outgoing] = []
   var sampler: Sampler
+  var speculator: Speculator
   var batch = ForwardBatch()
   var scratchTokens: [TokenID] = []
   private var contents = EngineMailbox.Contents()
@@ -35,8 +36,8 @@ final class EngineLoop {
   private var reportedQueueStep: UInt64 = 0
 
   init(
-    executor: any ModelExecutor, configuration: EngineConfiguration, maximumContextLength: Int, mailbox: EngineMailbox,
-    snapshot: Lock<EngineStatistics>
+    executor: any ModelExecutor, draftExecutor: (any ModelExecutor)?, configuration: EngineConfiguration,
+    maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>
   ) {
     self.executor = executor
     self.configuration = configuration
@@ -50,6 +51,9 @@ final class EngineLoop {
     statistics = snapshot.withLock { $0 }
     sampler = Sampler(
       vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+    speculator = Speculator(
+      configuration: configuration, maximumContextLength: maximumContextLength, draftExecutor: draftExecutor,
+      endOfGeneration: executor.endOfGenerationTokens)
     scheduler = Scheduler(
       configuration: SchedulerConfiguration(
         blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
@@ -118,12 +122,14 @@ final class EngineLoop {
     statistics.preemptions = scheduler.preemptionCount
     statistics.singleFlightWaits = scheduler.singleFlightWaits
     statistics.copyOnWriteCopies = scheduler.copyOnWriteCopies
+    statistics.speculation = speculator.statistics
     statistics.heartbeat = .now
     let statistics = statistics
     snapshot.withLock { $0 = statistics }
   }
 
   private func idle() {
+    speculator.becomeIdle()
     guard scheduler.pool.pinTotal == 0 else { return }
     if isDirty, configuration.checkIntegrityOnIdle {
       do throws(ServingError) {
@@ -142,6 +148,7 @@ final class EngineLoop {
 
   func checkIntegrity() throws(ServingError) {
     try scheduler.checkIntegrity(pins: scheduler.pool.pinTotal)
+    try speculator.checkIntegrity()
     guard requests.isEmpty else { return }
     let pool = scheduler.pool
     if pool.activeCount != pool.pinnedCount || !scheduler.running.isEmpty || !scheduler.waiting.isEmpty {

@@ -54,6 +54,7 @@ public struct EngineStatistics: Hashable, Sendable {
   public var requestsFinished: UInt64 = 0
   public var requestsCancelled: UInt64 = 0
   public var requestsFailed: UInt64 = 0
+  public var speculation = SpeculationStatistics()
   public var stepSeconds = Histogram()
   public var queueSeconds = Histogram()
   /// Set once the engine has stopped by itself, because its books were wrong.
