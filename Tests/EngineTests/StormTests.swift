@@ -115,6 +115,8 @@ import Testing
     setup.configuration.enablePrefixCaching = seed != 4
     setup.configuration.batchSchedulerPolicy = seed % 2 == 0 ? .fifo : .lifo
     setup.configuration.maxQueueWait = .seconds(120)
+    setup.configuration.specMethod = [.ngram, .suffix, .draft][seed / 2]
+    setup.draft = .init(text: .repeating(period: 14), blocks: 30)
     let storm = Storm(setup: setup, engine: try setup.engine(), other: try setup.engine())
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in 0..<24 {
