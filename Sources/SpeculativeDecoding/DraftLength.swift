@@ -69,6 +69,11 @@ public struct DraftLength: Sendable {
   /// Whether the last `next` asked for a draft only to see whether drafts are accepted by now.
   public var isProbing: Bool { idleSteps > pause }
 
+  /// Tokens per time with as many drafts as pay, relative to none.
+  public func expectedGain(batchSize: Int, cost: StepCost) -> Double {
+    bestLength(batchSize: batchSize, cost: cost).gain
+  }
+
   /// The least chance of being reached and accepted with which one more draft still pays, where drafts pay at all.
   public func leastChance(batchSize: Int, cost: StepCost) -> Double {
     let plain = cost.plain(batchSize)

@@ -148,4 +148,10 @@ import Testing
     #expect(free > 0.04 && free < 0.1)
     #expect(dear > 0.3 && dear < 0.5)
   }
+
+  @Test func expectsAGainOnlyFromDraftsThatAreAccepted() {
+    let cost = DraftLength.StepCost(fixed: 20, perToken: 1, perDraft: 8)
+    #expect(DraftLength(maximum: 4, acceptance: 0.3).expectedGain(batchSize: 1, cost: cost) == 1)
+    #expect(DraftLength(maximum: 4, acceptance: 0.9).expectedGain(batchSize: 1, cost: cost) > 1.3)
+  }
 }

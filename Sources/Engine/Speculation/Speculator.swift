@@ -5,11 +5,14 @@ import SpeculativeDecoding
 
 /// Decides how many tokens are guessed for each sequence of a step, and has them guessed by the configured method.
 struct Speculator {
-  private static let acceptanceWeight = 0.02
+  private static let acceptanceWeight = 0.05
   /// Prompt tokens that a draft model computes in a step before its speed is known.
   private static let initialPromptTokens = 128
   /// Tokens that an answer without a limit is taken to have left.
   private static let usualAnswer = 256
+  /// Tokens that a draft model reads without asking whether that pays.
+  private static let smallLag = 64
+  private static let refusalsBetweenTrials = 1024
 
   private let configuration: EngineConfiguration
   private let maximumContextLength: Int
@@ -20,7 +23,10 @@ struct Speculator {
   private var askers: [Sequence] = []
   private var step = DraftLength.StepCost(fixed: 1, perToken: 1)
   /// The chance that a draft of this engine is accepted, lately: where new sequences start.
-  private var acceptance = 0.5
+  private var acceptance: Double
+  /// The sequence whose prompt the draft model reads though it does not promise to pay, and the steps in which others did not.
+  private var trial: UInt64?
+  private var refusals = 0
   private(set) var statistics: SpeculationStatistics
 
   init(
@@ -29,6 +35,8 @@ struct Speculator {
   ) {
     self.configuration = configuration
     self.maximumContextLength = maximumContextLength
+    // A draft model is worth a try; that a text repeats itself remains to be seen.
+    acceptance = configuration.specMethod == .draft ? 0.8 : 0.5
     statistics = SpeculationStatistics(method: configuration.specMethod)
     statistics.recentAcceptance = acceptance
     guard configuration.speculates, configuration.specMethod == .draft, let draftExecutor else { return }
@@ -65,7 +73,8 @@ struct Speculator {
       let limit = min(wanted.limit, room - 1)
       drafts += limit
       guard limit > 0 else { continue }
-      propose(limit, wanted.leastChance, for: sequence, of: request, room: room)
+      propose(
+        limit, wanted.leastChance, for: sequence, of: request, room: room, batchSize: running.count)
     }
     askDraftModel()
     if sequences > 0 { statistics.draftLength = Double(drafts) / Double(sequences) }
@@ -82,7 +91,7 @@ struct Speculator {
   }
 
   private mutating func propose(
-    _ limit: Int, _ leastChance: Double, for sequence: Sequence, of request: ActiveRequest, room: Int
+    _ limit: Int, _ leastChance: Double, for sequence: Sequence, of request: ActiveRequest, room: Int, batchSize: Int
   ) {
     let sample = sequence.sample
     switch configuration.specMethod {
@@ -101,7 +110,7 @@ struct Speculator {
         limit, leastChance: leastChance, history: history, salt: request.submission.request.cacheSalt,
         into: &sequence.drafts)
     case .draft:
-      guard let drafter, isWorthCatchingUp(drafter, sequence, room: room) else { return }
+      guard let drafter, isWorthReading(drafter, sequence, room: room, batchSize: batchSize) else { return }
       asks.append(
         DraftAsk(
           id: sequence.id, tokens: sequence.tokens, hashes: sequence.hashes, root: sequence.group.root, limit: limit,
@@ -147,14 +156,24 @@ struct Speculator {
     return Int(min(max(target / seconds, 16), Double(configuration.prefillChunkSize)))
   }
 
-  /// A prompt is read by the draft model only where the answer that is left can bring that in again.
-  private func isWorthCatchingUp(_ drafter: DraftModelProposer, _ sequence: Sequence, room: Int) -> Bool {
-    guard configuration.adaptsDraftLength, costs.isMeasured, let seconds = drafter.secondsPerPromptToken else {
-      return true
-    }
-    let price = Double(drafter.lag(sequence.id, tokenCount: sequence.tokens.count)) * seconds
-    let line = costs.line
-    return price * 4 < (line.fixed + line.perToken) * Double(min(room, Self.usualAnswer))
+  /// A prompt is read by the draft model only where the drafts for what is left of the answer can be expected to bring that in
+  /// again; now and then also to see whether they would.
+  private mutating func isWorthReading(
+    _ drafter: DraftModelProposer, _ sequence: Sequence, room: Int, batchSize: Int
+  ) -> Bool {
+    let lag = drafter.lag(sequence.id, tokenCount: sequence.tokens.count)
+    guard configuration.adaptsDraftLength, lag > Self.smallLag, costs.isMeasured, trial != sequence.id,
+      let seconds = drafter.secondsPerPromptToken
+    else { return true }
+    let price = Double(lag) * seconds
+    let answer = (step.fixed + step.perToken) * Double(min(room, Self.usualAnswer))
+    let expected = DraftLength(maximum: configuration.numSpeculativeTokens, acceptance: acceptance)
+    if price < answer * (1 - 1 / expected.expectedGain(batchSize: batchSize, cost: step)) { return true }
+    refusals += 1
+    guard refusals >= Self.refusalsBetweenTrials, price * 4 < answer else { return false }
+    refusals = 0
+    trial = sequence.id
+    return true
   }
 
   // MARK: Results
