@@ -71,11 +71,33 @@ enum WorkerMetrics {
     collector.counter("generated_tokens", help: "New tokens.", Int(engine.generatedTokens))
     collector.counter("batched_tokens", help: "Tokens of all steps.", Int(engine.batchedTokens))
     collector.counter("steps", help: "Steps of the engine.", Int(engine.steps))
-    collector.counter("drafted_tokens", help: "Draft tokens proposed.", Int(engine.draftedTokens))
-    collector.counter("accepted_tokens", help: "Draft tokens accepted.", Int(engine.acceptedTokens))
+    speculation(engine, collector)
+  }
+
+  private static func speculation(_ engine: EngineStatistics, _ collector: MetricsCollector) {
+    let speculation = engine.speculation
+    let labels = [("method", speculation.method.rawValue)]
+    collector.counter("drafted_tokens", help: "Draft tokens proposed.", Int(engine.draftedTokens), labels: labels)
+    collector.counter("accepted_tokens", help: "Draft tokens accepted.", Int(engine.acceptedTokens), labels: labels)
     collector.gauge(
       "draft_acceptance_rate", help: "Draft tokens accepted, as a share of those proposed.",
-      ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)))
+      ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)), labels: labels)
+    collector.gauge(
+      "draft_acceptance_recent", help: "The chance that a draft is accepted, lately.", speculation.recentAcceptance,
+      labels: labels)
+    collector.gauge(
+      "draft_length", help: "Drafts wanted for each decoding sequence in the last step.", speculation.draftLength,
+      labels: labels)
+    guard speculation.method == .draft else { return }
+    let model = speculation.draftModel
+    collector.gauge("draft_model_blocks", help: "Blocks of the draft model's pool.", model.blockCount)
+    collector.gauge(
+      "draft_model_active_blocks", help: "Blocks of the draft model's pool that sequences hold.", model.activeBlocks)
+    collector.counter("draft_model_passes", help: "Forward passes of the draft model.", Int(model.forwards))
+    collector.counter("draft_model_seconds", help: "Time of those passes, summed up.", model.seconds)
+    collector.counter(
+      "draft_model_shortages", help: "Drafts that were not made for want of blocks.", Int(model.shortages))
+    collector.counter("draft_model_failures", help: "Passes of the draft model that failed.", Int(model.failures))
   }
 
   private static func tiers(_ tiers: TierStatistics, blockBytes: Int, _ collector: MetricsCollector) {

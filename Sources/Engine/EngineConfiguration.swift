@@ -1,4 +1,5 @@
 import Scheduling
+import SpeculativeDecoding
 
 /// The engine's parameters, named as in docs/design.md section 7.
 public struct EngineConfiguration: Sendable {
@@ -32,6 +33,8 @@ public struct EngineConfiguration: Sendable {
   /// How long an idle engine waits for company after a request arrived.
   public var batchMergeWindow: Duration
   public var enableSpecDecode: Bool
+  /// Where drafts come from; `draft` needs a draft model's executor.
+  public var specMethod: SpeculationMethod
   /// Draft tokens of one sequence in one step at most.
   public var numSpeculativeTokens: Int
   /// Fewer drafts, down to none, where measured acceptance and step times say that they do not pay; off: always as many.
@@ -63,8 +66,7 @@ public struct EngineConfiguration: Sendable {
     maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
     batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, fairSharePolicy: FairSharePolicy = .none,
     schedulingInterval: Duration = .zero, batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true,
-    numSpeculativeTokens: Int = 4,
-    adaptsDraftLength: Bool = true,
+    specMethod: SpeculationMethod = .ngram, numSpeculativeTokens: Int = 4, adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, swapSpace: Int = 0,
     offloadDir: String? = nil, offloadSpace: Int = 16 << 30, offloadNumThreads: Int = 2,
     offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4, stopGracePeriod: Duration = .seconds(5)
@@ -85,6 +87,7 @@ public struct EngineConfiguration: Sendable {
     self.schedulingInterval = schedulingInterval
     self.batchMergeWindow = batchMergeWindow
     self.enableSpecDecode = enableSpecDecode
+    self.specMethod = specMethod
     self.numSpeculativeTokens = numSpeculativeTokens
     self.adaptsDraftLength = adaptsDraftLength
     self.checkIntegrityOnIdle = checkIntegrityOnIdle
@@ -97,4 +100,7 @@ public struct EngineConfiguration: Sendable {
     self.prefetchBlocks = prefetchBlocks
     self.stopGracePeriod = stopGracePeriod
   }
+
+  /// Whether any drafts are made at all.
+  public var speculates: Bool { enableSpecDecode && numSpeculativeTokens > 0 }
 }

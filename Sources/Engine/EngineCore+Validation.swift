@@ -1,6 +1,29 @@
+import ModelRuntime
 import ServingTypes
 
 extension EngineCore {
+  /// The two models must speak of the same tokens and cut sequences into the same blocks.
+  static func validate(
+    _ draft: (any ModelExecutor)?, for target: any ModelExecutor, _ configuration: EngineConfiguration
+  ) throws(ServingError) {
+    guard configuration.speculates, configuration.specMethod == .draft else { return }
+    guard let draft else {
+      throw ServingError(.invalidArgument, "spec_method is draft, and no draft model is given (draft_model)")
+    }
+    guard draft.vocabularySize == target.vocabularySize else {
+      throw ServingError(
+        .invalidArgument,
+        "the draft model has \(draft.vocabularySize) tokens; the model has \(target.vocabularySize): their vocabularies must"
+          + " be the same")
+    }
+    guard draft.layout.blockSize == target.layout.blockSize else {
+      throw ServingError(
+        .invalidArgument,
+        "the draft model's block_size is \(draft.layout.blockSize), the model's \(target.layout.blockSize): they must agree"
+      )
+    }
+  }
+
   /// Checks everything about a request that can be checked before it is queued.
   func validate(_ request: EngineRequest, kind: Submission.Kind) throws(ServingError) {
     func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(ServingError) {

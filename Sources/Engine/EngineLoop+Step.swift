@@ -8,7 +8,7 @@ import SpeculativeDecoding
 extension EngineLoop {
   /// Returns false when nothing could be computed.
   func step(now: ContinuousClock.Instant) -> Bool {
-    propose()
+    speculator.propose(for: scheduler.running, of: requests)
     scheduler.schedule(now: now)
     take(scheduler.output)
     tiers?.storeEvicted(of: scheduler)
@@ -28,6 +28,7 @@ extension EngineLoop {
     }
     let seconds = (ContinuousClock.now - started).seconds
     scheduler.observe(seconds: seconds)
+    speculator.observe(scheduler.output, seconds: seconds)
     statistics.steps += 1
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds)
@@ -67,34 +68,6 @@ extension EngineLoop {
       batch.append(
         tokens: scratchTokens, startPosition: segment.start, blocks: sequence.table.blocks[..<blocks],
         logitCount: segment.logitCount)
-    }
-  }
-
-  // MARK: Drafts
-
-  private func propose() {
-    guard configuration.enableSpecDecode, configuration.numSpeculativeTokens > 0 else { return }
-    let line = scheduler.costs.decodeLine
-    let cost = DraftLength.StepCost(fixed: line.fixed, perToken: line.perToken)
-    for sequence in scheduler.running where sequence.isDecoding {
-      sequence.drafts.removeAll(keepingCapacity: true)
-      guard let request = requests[sequence.group.key], request.parameters.speculative else { continue }
-      // The last token that the limits allow needs no draft after it.
-      let generated = sequence.tokens.count - request.submission.request.prompt.count
-      let room = min(
-        (request.parameters.maxTokens ?? Int.max) - generated, maximumContextLength - sequence.tokens.count)
-      let wanted =
-        configuration.adaptsDraftLength
-        ? request.samples[sequence.sample].draftLength.next(batchSize: scheduler.running.count, cost: cost)
-        : configuration.numSpeculativeTokens
-      let limit = min(wanted, room - 1)
-      guard limit > 0 else { continue }
-      if request.samples[sequence.sample].proposer == nil {
-        var proposer = NGramProposer()
-        proposer.append(contentsOf: sequence.tokens)
-        request.samples[sequence.sample].proposer = proposer
-      }
-      request.samples[sequence.sample].proposer?.propose(limit, into: &sequence.drafts)
     }
   }
 
@@ -156,7 +129,8 @@ extension EngineLoop {
         if finish != nil { break }
       }
       accepted = verifier.accepted
-      request.samples[sample].draftLength.record(proposed: segment.draftCount, accepted: accepted)
+      speculator.record(
+        sequence, &request.samples[sample].drafts, proposed: segment.draftCount, accepted: accepted)
       request.summary.draftedTokens += segment.draftCount
       request.summary.acceptedTokens += accepted
       statistics.draftedTokens += UInt64(segment.draftCount)

@@ -25,6 +25,7 @@ final class EngineLoop {
   var statistics: EngineStatistics
   var outgoing: [Outgoing] = []
   var sampler: Sampler
+  var speculator: Speculator
   var batch = ForwardBatch()
   var scratchTokens: [TokenID] = []
   private var contents = EngineMailbox.Contents()
@@ -37,8 +38,8 @@ final class EngineLoop {
   private var reportedQueueStep: UInt64 = 0
 
   init(
-    executor: any ModelExecutor, configuration: EngineConfiguration, maximumContextLength: Int, mailbox: EngineMailbox,
-    snapshot: Lock<EngineStatistics>, tiers: TierTransfers?
+    executor: any ModelExecutor, draftExecutor: (any ModelExecutor)?, configuration: EngineConfiguration,
+    maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>, tiers: TierTransfers?
   ) {
     self.executor = executor
     self.configuration = configuration
@@ -59,6 +60,9 @@ final class EngineLoop {
     pool.addTiers(
       hostCapacity: tiers?.host?.capacity ?? 0, fileCapacity: tiers?.file?.capacity ?? 0,
       threshold: configuration.offloadThreshold)
+    speculator = Speculator(
+      configuration: configuration, maximumContextLength: maximumContextLength, draftExecutor: draftExecutor,
+      endOfGeneration: executor.endOfGenerationTokens)
     scheduler = Scheduler(
       configuration: SchedulerConfiguration(
         blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
@@ -135,12 +139,14 @@ final class EngineLoop {
       statistics.tiers = pool.currentTierStatistics
       statistics.tiers.loadingSequences = scheduler.loading.count
     }
+    statistics.speculation = speculator.statistics
     statistics.heartbeat = .now
     let statistics = statistics
     snapshot.withLock { $0 = statistics }
   }
 
   private func idle() {
+    speculator.becomeIdle()
     guard scheduler.pool.pinTotal == 0 else { return }
     if isDirty, configuration.checkIntegrityOnIdle {
       do throws(ServingError) {
@@ -159,6 +165,7 @@ final class EngineLoop {
 
   func checkIntegrity() throws(ServingError) {
     try scheduler.checkIntegrity(pins: scheduler.pool.pinTotal)
+    try speculator.checkIntegrity()
     guard requests.isEmpty else { return }
     let pool = scheduler.pool
     if pool.activeCount != pool.pinnedCount || !scheduler.running.isEmpty || !scheduler.waiting.isEmpty {

@@ -58,6 +58,7 @@ public struct EngineStatistics: Hashable, Sendable {
   public var requestsFailed: UInt64 = 0
   /// Both kinds, of the tiers below the pool.
   public var tiers = TierStatistics()
+  public var speculation = SpeculationStatistics()
   public var stepSeconds = Histogram()
   public var queueSeconds = Histogram()
   /// Set once the engine has stopped by itself, because its books were wrong.

@@ -5,3 +5,5 @@
 @_exported import struct KVCache.TierStatistics
 @_exported import enum Scheduling.BatchSchedulerPolicy
 @_exported import enum Scheduling.FairSharePolicy
+@_exported import struct SpeculativeDecoding.DraftModelStatistics
+@_exported import enum SpeculativeDecoding.SpeculationMethod

@@ -7,6 +7,8 @@ public struct StepCostModel: Sendable {
   public static let initialPrefillTokens = 128
   private static let weight = 0.25
 
+  /// What a prefill token took in recent steps, its share of their fixed part included; nil before one was measured.
+  public private(set) var prefillTokenSeconds: Double?
   private var prefill = PrefillCostFit()
   /// Measured ÷ predicted, of recent steps with prompt tokens.
   private var correction = 1.0
@@ -37,12 +39,9 @@ public struct StepCostModel: Sendable {
         correction += Self.weight * (min(4, max(0.25, own / predicted)) - correction)
       }
       prefill.observe(tokens: tokens, pairs: pairs, seconds: own)
+      let average = prefillTokenSeconds ?? own / tokens
+      prefillTokenSeconds = average + Self.weight * (own / tokens - average)
     }
-  }
-
-  /// What a prefill token takes, with few tokens before it; nil before one was measured.
-  public var prefillTokenSeconds: Double? {
-    prefill.isEmpty ? nil : prefill.coefficients(fixed: decodeFixed).perToken * max(1, correction)
   }
 
   /// Prefill tokens that fit a step of `target` seconds beside the decode tokens; 0 where none does.

@@ -19,6 +19,22 @@ struct Outcome: Equatable, Sendable {
 }
 
 struct Setup {
+  /// The executor of a draft model.
+  struct Draft {
+    var text: SimulatedExecutor.Text
+    var blocks = 256
+    var blockSize = 16
+    var vocabularySize = 64
+    var maximumContextLength = 2048
+    var failingStep: Int?
+
+    func executor() throws -> sending SimulatedExecutor {
+      try SimulatedExecutor(
+        blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
+        maximumContextLength: maximumContextLength, text: text, failingStep: failingStep, model: "draft")
+    }
+  }
+
   var blocks = 256
   var blockSize = 16
   var vocabularySize = 64
@@ -29,6 +45,7 @@ struct Setup {
   var failingStep: Int?
   var configuration = EngineConfiguration(targetStepTime: .zero, adaptsDraftLength: false, checkIntegrityOnIdle: true)
   var record = SimulatedExecutor.Record()
+  var draft: Draft?
 
   func executor() throws -> SimulatedExecutor {
     try SimulatedExecutor(
@@ -42,7 +59,8 @@ struct Setup {
       executor: SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
         maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-        failingStep: failingStep, record: record), configuration: configuration, fileTier: fileTier)
+        failingStep: failingStep, record: record), draftExecutor: draft?.executor(), configuration: configuration,
+      fileTier: fileTier)
     if start { engine.start() }
     return engine
   }

@@ -144,6 +144,8 @@ import Testing
     setup.configuration.enablePrefixCaching = seed != 4 || !tiers.isEmpty
     setup.configuration.batchSchedulerPolicy = seed % 2 == 0 ? .fifo : .lifo
     setup.configuration.maxQueueWait = .seconds(120)
+    setup.configuration.specMethod = [.ngram, .suffix, .draft][seed / 2 % 3]
+    setup.draft = .init(text: .repeating(period: 14), blocks: 30)
     let storm = Storm(
       setup: setup, engine: try setup.engine(fileTier: tiers.first), other: try setup.engine(fileTier: tiers.last))
     try await withThrowingTaskGroup(of: Void.self) { group in

@@ -56,8 +56,10 @@ struct EngineOptions: ParsableArguments {
   var batchMergeWindow: String?
   @Flag(inversion: .prefixedNo, help: "Draft tokens and verify them in one pass.")
   var enableSpecDecode: Bool?
-  @Option(help: ArgumentHelp("How drafts are made: ngram.", valueName: "method"))
+  @Option(help: ArgumentHelp("How drafts are made: ngram, suffix, or draft: by a smaller model.", valueName: "method"))
   var specMethod: String?
+  @Option(help: ArgumentHelp("A smaller model of the same vocabulary, which drafts.", valueName: "file"))
+  var draftModel: String?
   @Option(help: ArgumentHelp("Draft tokens of a sequence and step at most.", valueName: "n"))
   var numSpeculativeTokens: String?
   @Option(help: ArgumentHelp("Host memory for blocks that the pool has no room for; 0 is none.", valueName: "size"))
