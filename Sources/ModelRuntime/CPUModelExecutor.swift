@@ -63,7 +63,7 @@ public final class CPUModelExecutor: ModelExecutor {
     transformer = Transformer(
       weights: weights, arithmetic: configuration.arithmetic, kernels: kernels,
       pool: try ThreadPool(threadCount: configuration.threads),
-      placement: try KVPlacement(memory: memory, layout: layout))
+      placement: try KVPlacement(memory: memory, layout: layout), contextLength: contextLength)
     self.layout = layout
     self.memory = memory
     vocabularySize = model.vocabularySize
