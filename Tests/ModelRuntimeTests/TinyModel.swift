@@ -60,7 +60,9 @@ struct TinyModel {
 
   init(_ architecture: ModelArchitecture) { self.architecture = architecture }
 
-  func file() throws -> GGUFFile {
+  func file() throws -> GGUFFile { try GGUFFile(bytes: bytes(), name: "tiny") }
+
+  func bytes() -> [UInt8] {
     var random = SplitMix64(seed: 7)
     var writer = GGUFWriter()
     for (key, value) in standardMetadata {
@@ -111,7 +113,7 @@ struct TinyModel {
         vector(prefix + "post_ffw_norm.weight", embedding, around: 1)
       }
     }
-    return try GGUFFile(bytes: writer.bytes(), name: "tiny")
+    return writer.bytes()
   }
 
   private var standardMetadata: [(String, GGUFWriter.Value)] {
