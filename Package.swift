@@ -52,7 +52,7 @@ let coreTargets: [Target] = [
     swiftSettings: strict),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
-  core("SpeculativeDecoding", ["ServingTypes"]),
+  core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
   .systemLibrary(name: "CHiredis"),
@@ -67,7 +67,7 @@ let coreTests: [Target] = [
   test("RooflineTests", ["CRoofline"]),
   test("KVCacheTests", ["KVCache", "ServingTestKit"]),
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
-  test("SpeculativeDecodingTests", ["SpeculativeDecoding"]),
+  test("SpeculativeDecodingTests", ["SpeculativeDecoding", "ModelRuntime", "ServingTestKit"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
   test("DirectoryTests", ["Directory"]),
 ]

@@ -10,6 +10,7 @@ enum WorkerMetrics {
       blocks(engine.statistics, blockBytes: blockBytes, collector)
       scheduling(engine.statistics, collector)
       tokens(engine.statistics, collector)
+      tiers(engine.statistics.tiers, blockBytes: blockBytes, collector)
       self.transfers(transfers.snapshot, collector)
     }
   }
@@ -70,11 +71,73 @@ enum WorkerMetrics {
     collector.counter("generated_tokens", help: "New tokens.", Int(engine.generatedTokens))
     collector.counter("batched_tokens", help: "Tokens of all steps.", Int(engine.batchedTokens))
     collector.counter("steps", help: "Steps of the engine.", Int(engine.steps))
-    collector.counter("drafted_tokens", help: "Draft tokens proposed.", Int(engine.draftedTokens))
-    collector.counter("accepted_tokens", help: "Draft tokens accepted.", Int(engine.acceptedTokens))
+    speculation(engine, collector)
+  }
+
+  private static func speculation(_ engine: EngineStatistics, _ collector: MetricsCollector) {
+    let speculation = engine.speculation
+    let labels = [("method", speculation.method.rawValue)]
+    collector.counter("drafted_tokens", help: "Draft tokens proposed.", Int(engine.draftedTokens), labels: labels)
+    collector.counter("accepted_tokens", help: "Draft tokens accepted.", Int(engine.acceptedTokens), labels: labels)
     collector.gauge(
       "draft_acceptance_rate", help: "Draft tokens accepted, as a share of those proposed.",
-      ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)))
+      ratio(Int(engine.acceptedTokens), Int(engine.draftedTokens)), labels: labels)
+    collector.gauge(
+      "draft_acceptance_recent", help: "The chance that a draft is accepted, lately.", speculation.recentAcceptance,
+      labels: labels)
+    collector.gauge(
+      "draft_length", help: "Drafts wanted for each decoding sequence in the last step.", speculation.draftLength,
+      labels: labels)
+    guard speculation.method == .draft else { return }
+    let model = speculation.draftModel
+    collector.gauge("draft_model_blocks", help: "Blocks of the draft model's pool.", model.blockCount)
+    collector.gauge(
+      "draft_model_active_blocks", help: "Blocks of the draft model's pool that sequences hold.", model.activeBlocks)
+    collector.counter("draft_model_passes", help: "Forward passes of the draft model.", Int(model.forwards))
+    collector.counter("draft_model_seconds", help: "Time of those passes, summed up.", model.seconds)
+    collector.counter(
+      "draft_model_shortages", help: "Drafts that were not made for want of blocks.", Int(model.shortages))
+    collector.counter("draft_model_failures", help: "Passes of the draft model that failed.", Int(model.failures))
+  }
+
+  private static func tiers(_ tiers: TierStatistics, blockBytes: Int, _ collector: MetricsCollector) {
+    for (tier, blocks, capacity, hits) in [
+      ("host", tiers.hostBlocks, tiers.hostCapacity, tiers.hostHits),
+      ("file", tiers.fileBlocks, tiers.fileCapacity, tiers.fileHits),
+    ] {
+      let labels = [("tier", tier)]
+      collector.gauge("kv_tier_blocks", help: "Blocks held below the pool.", blocks, labels: labels)
+      collector.gauge("kv_tier_bytes", help: "Bytes of those blocks.", blocks * blockBytes, labels: labels)
+      collector.gauge("kv_tier_capacity_blocks", help: "Blocks that a tier holds at most.", capacity, labels: labels)
+      collector.counter(
+        "kv_tier_hits", help: "Blocks of admitted prefixes, by where they lay.", Int(hits), labels: labels)
+    }
+    collector.counter(
+      "kv_tier_hits", help: "Blocks of admitted prefixes, by where they lay.", Int(tiers.deviceHits),
+      labels: [("tier", "device")])
+    for (tier, stores) in [("host", tiers.hostStores), ("file", tiers.fileStores)] {
+      collector.counter("kv_tier_stores", help: "Blocks copied down.", Int(stores), labels: [("tier", tier)])
+    }
+    collector.counter(
+      "kv_tier_eviction_stores", help: "Blocks copied down only when they were evicted.", Int(tiers.evictionStores))
+    collector.counter("kv_tier_drops", help: "Blocks that left the last tier that had them.", Int(tiers.drops))
+    collector.counter("prefetches", help: "Blocks that began to come up.", Int(tiers.prefetchesStarted))
+    for (outcome, count) in [("used", tiers.prefetchesUsed), ("wasted", tiers.prefetchesWasted)] {
+      collector.counter(
+        "prefetches_ended", help: "Blocks that came up, by outcome.", Int(count), labels: [("outcome", outcome)])
+    }
+    collector.gauge(
+      "prefetch_hit_rate", help: "Blocks that came up and were used, as a share of those that began to.",
+      ratio(Int(tiers.prefetchesUsed), Int(tiers.prefetchesStarted)))
+    collector.gauge("scheduler_loading", help: "Sequences that wait for blocks to come up.", tiers.loadingSequences)
+    collector.counter(
+      "kv_tier_bypasses", help: "Prefixes computed on because that was estimated to be faster.",
+      Int(tiers.bypassedPrefixes))
+    for failure in TierFailure.allCases {
+      collector.counter(
+        "kv_tier_failures", help: "Blocks that a tier did not keep or give, by reason.", Int(tiers.failures(failure)),
+        labels: [("reason", failure.rawValue)])
+    }
   }
 
   private static func transfers(_ transfers: TransferStatistics.Snapshot, _ collector: MetricsCollector) {

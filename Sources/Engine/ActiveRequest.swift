@@ -1,15 +1,13 @@
 import ModelRuntime
 import Scheduling
 import ServingTypes
-import SpeculativeDecoding
 
 /// What the engine's thread knows of a request until it ends.
 final class ActiveRequest {
   /// A sample's state beside its sequence.
   struct Sample {
     var counts: TokenCounts
-    var proposer: NGramProposer?
-    var draftLength: DraftLength
+    var drafts: SampleDrafts
     var isFinished = false
     /// Stopped before the group forked.
     var isStopping = false

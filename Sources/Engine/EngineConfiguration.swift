@@ -1,4 +1,5 @@
 import Scheduling
+import SpeculativeDecoding
 
 /// The engine's parameters, named as in docs/design.md section 7.
 public struct EngineConfiguration: Sendable {
@@ -25,11 +26,15 @@ public struct EngineConfiguration: Sendable {
   /// Requests that were accepted and do not run yet; one more is refused at once.
   public var maxQueuedRequests: Int
   public var batchSchedulerPolicy: BatchSchedulerPolicy
+  /// How tenants share the queue.
+  public var fairSharePolicy: FairSharePolicy
   /// Least time between the starts of two steps; zero does not wait.
   public var schedulingInterval: Duration
   /// How long an idle engine waits for company after a request arrived.
   public var batchMergeWindow: Duration
   public var enableSpecDecode: Bool
+  /// Where drafts come from; `draft` needs a draft model's executor.
+  public var specMethod: SpeculationMethod
   /// Draft tokens of one sequence in one step at most.
   public var numSpeculativeTokens: Int
   /// Fewer drafts, down to none, where measured acceptance and step times say that they do not pay; off: always as many.
@@ -38,6 +43,19 @@ public struct EngineConfiguration: Sendable {
   public var checkIntegrityOnIdle: Bool
   /// Entries of the log that `cacheChanges()` reads; more changes between two calls give a resync.
   public var cacheLogLimit: Int
+  /// Bytes of host memory for copies of blocks that the pool has no room for, committed as they are used; 0: none.
+  public var swapSpace: Int
+  /// Folder of the file below host memory; nil: none.
+  public var offloadDir: String?
+  /// The file's size at most.
+  public var offloadSpace: Int
+  /// Threads that copy blocks between the pool and what lies below it.
+  public var offloadNumThreads: Int
+  /// Share of the pool (and of host memory, where a file lies below it) that may hold what is stored nowhere else before
+  /// unused blocks are copied down in the background.
+  public var offloadThreshold: Double
+  /// Blocks of one sequence that are on their way up at once.
+  public var prefetchBlocks: Int
   /// How long `stop()` waits for blocks that others still read.
   public var stopGracePeriod: Duration
 
@@ -46,10 +64,12 @@ public struct EngineConfiguration: Sendable {
     maxPrefillTokens: Int = 8192, prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256,
     enableChunkedPrefill: Bool = true, targetStepTime: Duration = .milliseconds(50),
     maxQueueWait: Duration = .seconds(30), maxQueuedRequests: Int = 1024,
-    batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, schedulingInterval: Duration = .zero,
-    batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true, numSpeculativeTokens: Int = 4,
-    adaptsDraftLength: Bool = true,
-    checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, stopGracePeriod: Duration = .seconds(5)
+    batchSchedulerPolicy: BatchSchedulerPolicy = .fifo, fairSharePolicy: FairSharePolicy = .none,
+    schedulingInterval: Duration = .zero, batchMergeWindow: Duration = .zero, enableSpecDecode: Bool = true,
+    specMethod: SpeculationMethod = .ngram, numSpeculativeTokens: Int = 4, adaptsDraftLength: Bool = true,
+    checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, swapSpace: Int = 0,
+    offloadDir: String? = nil, offloadSpace: Int = 16 << 30, offloadNumThreads: Int = 2,
+    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
     self.maxNumSeqs = maxNumSeqs
@@ -63,13 +83,24 @@ public struct EngineConfiguration: Sendable {
     self.maxQueueWait = maxQueueWait
     self.maxQueuedRequests = maxQueuedRequests
     self.batchSchedulerPolicy = batchSchedulerPolicy
+    self.fairSharePolicy = fairSharePolicy
     self.schedulingInterval = schedulingInterval
     self.batchMergeWindow = batchMergeWindow
     self.enableSpecDecode = enableSpecDecode
+    self.specMethod = specMethod
     self.numSpeculativeTokens = numSpeculativeTokens
     self.adaptsDraftLength = adaptsDraftLength
     self.checkIntegrityOnIdle = checkIntegrityOnIdle
     self.cacheLogLimit = cacheLogLimit
+    self.swapSpace = swapSpace
+    self.offloadDir = offloadDir
+    self.offloadSpace = offloadSpace
+    self.offloadNumThreads = offloadNumThreads
+    self.offloadThreshold = offloadThreshold
+    self.prefetchBlocks = prefetchBlocks
     self.stopGracePeriod = stopGracePeriod
   }
+
+  /// Whether any drafts are made at all.
+  public var speculates: Bool { enableSpecDecode && numSpeculativeTokens > 0 }
 }

@@ -1,13 +1,41 @@
+import ModelRuntime
 import ServingTypes
 
 extension EngineCore {
+  /// The two models must speak of the same tokens and cut sequences into the same blocks.
+  static func validate(
+    _ draft: (any ModelExecutor)?, for target: any ModelExecutor, _ configuration: EngineConfiguration
+  ) throws(ServingError) {
+    guard configuration.speculates, configuration.specMethod == .draft else { return }
+    guard let draft else {
+      throw ServingError(.invalidArgument, "spec_method is draft, and no draft model is given (draft_model)")
+    }
+    guard draft.vocabularySize == target.vocabularySize else {
+      throw ServingError(
+        .invalidArgument,
+        "the draft model has \(draft.vocabularySize) tokens; the model has \(target.vocabularySize): their vocabularies must"
+          + " be the same")
+    }
+    guard draft.layout.blockSize == target.layout.blockSize else {
+      throw ServingError(
+        .invalidArgument,
+        "the draft model's block_size is \(draft.layout.blockSize), the model's \(target.layout.blockSize): they must agree"
+      )
+    }
+  }
+
   /// Checks everything about a request that can be checked before it is queued.
-  func validate(_ request: EngineRequest) throws(ServingError) {
+  func validate(_ request: EngineRequest, kind: Submission.Kind) throws(ServingError) {
     func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(ServingError) {
       if !holds { throw ServingError(.invalidArgument, message()) }
     }
     try require(!request.prompt.isEmpty, "the prompt has no tokens")
     try request.sampling.validate(vocabularySize: vocabularySize)
+    if request.sampling.promptLogprobs != nil {
+      guard case .generate = kind else {
+        throw ServingError(.invalidArgument, "prompt_logprobs need a worker that computes the prompt itself")
+      }
+    }
     try require(
       request.sampling.n <= configuration.maxNumSeqs,
       "n is \(request.sampling.n); this worker runs \(configuration.maxNumSeqs) sequences at most")
@@ -55,6 +83,12 @@ extension EngineConfiguration {
     try positive(maxQueuedRequests, "max_queued_requests")
     try positive(cacheLogLimit, "cache_log_limit")
     try require(numSpeculativeTokens >= 0, "num_speculative_tokens is \(numSpeculativeTokens); it must be 0 or more")
+    try require(swapSpace >= 0, "swap_space is \(swapSpace); it must be 0 or more")
+    try positive(offloadSpace, "offload_space")
+    try require(
+      (1...64).contains(offloadNumThreads), "offload_num_threads is \(offloadNumThreads); 1 to 64 are possible")
+    try require((0...1).contains(offloadThreshold), "offload_threshold is \(offloadThreshold); it must be 0 to 1")
+    try positive(prefetchBlocks, "prefetch_blocks")
     try notNegative(targetStepTime, "target_step_time")
     try notNegative(schedulingInterval, "scheduling_interval")
     try notNegative(batchMergeWindow, "batch_merge_window")

@@ -18,9 +18,17 @@ public final class EngineCore: Sendable {
   private let nextKey = Atomic<UInt64>(1)
   private let thread: Lock<EngineThread>
 
-  /// - Throws: `invalidArgument` when a parameter is out of range or the pool is too small for one block.
-  public init(executor: sending any ModelExecutor, configuration: EngineConfiguration) throws(ServingError) {
+  /// - Parameters:
+  ///   - draftExecutor: runs the draft model, where `specMethod` is `draft`.
+  ///   - fileTier: stands in for the file in `offloadDir`, where there is no such folder.
+  /// - Throws: `invalidArgument` when a parameter is out of range, the pool is too small for one block, or the draft model does
+  ///   not fit the target; `failedPrecondition` when `offloadDir` cannot be written to.
+  public init(
+    executor: sending any ModelExecutor, draftExecutor: sending (any ModelExecutor)? = nil,
+    configuration: EngineConfiguration, fileTier: (any BlockTier)? = nil
+  ) throws(ServingError) {
     try configuration.validate()
+    try Self.validate(draftExecutor, for: executor, configuration)
     layout = executor.layout
     vocabularySize = executor.vocabularySize
     blockCount = executor.memory.blockCount
@@ -32,9 +40,12 @@ public final class EngineCore: Sendable {
     statistics.blockCount = blockCount
     statistics.freeBlocks = blockCount
     snapshot = Lock(statistics)
+    statistics.speculation.method = configuration.specMethod
+    let tiers = try Self.makeTiers(
+      configuration, layout: layout, memory: executor.memory, mailbox: mailbox, fileTier: fileTier)
     let loop = EngineLoop(
-      executor: executor, configuration: configuration, maximumContextLength: maximumContextLength, mailbox: mailbox,
-      snapshot: snapshot)
+      executor: executor, draftExecutor: draftExecutor, configuration: configuration,
+      maximumContextLength: maximumContextLength, mailbox: mailbox, snapshot: snapshot, tiers: tiers)
     thread = Lock(EngineThread(loop: loop))
   }
 
@@ -127,7 +138,7 @@ public final class EngineCore: Sendable {
   private func submit(
     _ request: EngineRequest, kind: Submission.Kind, sink: Submission.Sink
   ) throws(ServingError) -> RequestLifetime {
-    try validate(request)
+    try validate(request, kind: kind)
     let prefix = request.prefix
     let submission = Submission(
       key: nextKey.wrappingAdd(1, ordering: .relaxed).oldValue, request: request, kind: kind, prefix: prefix,

@@ -1,7 +1,6 @@
 import ModelRuntime
 import Scheduling
 import ServingTypes
-import SpeculativeDecoding
 
 // The life of a request.
 extension EngineLoop {
@@ -17,7 +16,7 @@ extension EngineLoop {
       samples.append(
         ActiveRequest.Sample(
           counts: TokenCounts(prompt: request.prompt, output: tokens, parameters: request.sampling),
-          draftLength: DraftLength(maximum: configuration.numSpeculativeTokens)))
+          drafts: speculator.makeDrafts()))
     }
     let probe = ActiveRequest(submission, group: nil, samples: samples, endOfGeneration: endOfGeneration)
     var ended: [(sample: Int, reason: FinishReason)] = []
@@ -55,7 +54,8 @@ extension EngineLoop {
       key: submission.key, samples: generated.map { request.prompt + $0 }, finished: finished,
       prefixCount: submission.prefix.count, hashes: submission.hashes,
       root: BlockHash.root(salt: request.cacheSalt, blockSize: blockSize), priority: request.priority,
-      arrival: submission.arrival, isLent: isLent, isReceived: isReceived)
+      tenant: request.tenant, arrival: submission.arrival, isLent: isLent, isReceived: isReceived,
+      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1)
   }
 
   /// The request left the queue: it runs, or it is over.
@@ -90,7 +90,13 @@ extension EngineLoop {
   }
 
   func end(_ request: ActiveRequest, _ error: ServingError?) {
-    if let group = request.group { scheduler.end(group) }
+    if let group = request.group {
+      for sequence in group.sequences {
+        speculator.remember(
+          sequence, promptCount: request.submission.request.prompt.count, salt: request.submission.request.cacheSalt)
+      }
+      scheduler.end(group)
+    }
     requests[request.submission.key] = nil
     leaveQueue(request)
     let reason = error ?? Self.notReceiving
@@ -128,9 +134,7 @@ extension EngineLoop {
     sequence.append(token.id)
     tokens.append(token)
     request.samples[sample].counts.append(token.id)
-    if request.samples[sample].proposer != nil {
-      request.samples[sample].proposer?.append(contentsOf: CollectionOfOne(token.id))
-    }
+    request.samples[sample].drafts.append(token.id)
     request.summary.generatedTokens += 1
     statistics.generatedTokens += 1
     if request.firstToken == nil {

@@ -8,9 +8,11 @@ import SpeculativeDecoding
 extension EngineLoop {
   /// Returns false when nothing could be computed.
   func step(now: ContinuousClock.Instant) -> Bool {
-    propose()
+    speculator.propose(for: scheduler.running, of: requests)
     scheduler.schedule(now: now)
     take(scheduler.output)
+    tiers?.storeEvicted(of: scheduler)
+    tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     // Earlier copies may feed later ones, and their sources may be written to from this step on.
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
     guard !scheduler.output.segments.isEmpty else { return false }
@@ -26,6 +28,7 @@ extension EngineLoop {
     }
     let seconds = (ContinuousClock.now - started).seconds
     scheduler.observe(seconds: seconds)
+    speculator.observe(scheduler.output, seconds: seconds)
     statistics.steps += 1
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds)
@@ -68,40 +71,13 @@ extension EngineLoop {
     }
   }
 
-  // MARK: Drafts
-
-  private func propose() {
-    guard configuration.enableSpecDecode, configuration.numSpeculativeTokens > 0 else { return }
-    let line = scheduler.costs.decodeLine
-    let cost = DraftLength.StepCost(fixed: line.fixed, perToken: line.perToken)
-    for sequence in scheduler.running where sequence.isDecoding {
-      sequence.drafts.removeAll(keepingCapacity: true)
-      guard let request = requests[sequence.group.key], request.parameters.speculative else { continue }
-      // The last token that the limits allow needs no draft after it.
-      let generated = sequence.tokens.count - request.submission.request.prompt.count
-      let room = min(
-        (request.parameters.maxTokens ?? Int.max) - generated, maximumContextLength - sequence.tokens.count)
-      let wanted =
-        configuration.adaptsDraftLength
-        ? request.samples[sequence.sample].draftLength.next(batchSize: scheduler.running.count, cost: cost)
-        : configuration.numSpeculativeTokens
-      let limit = min(wanted, room - 1)
-      guard limit > 0 else { continue }
-      if request.samples[sequence.sample].proposer == nil {
-        var proposer = NGramProposer()
-        proposer.append(contentsOf: sequence.tokens)
-        request.samples[sequence.sample].proposer = proposer
-      }
-      request.samples[sequence.sample].proposer?.propose(limit, into: &sequence.drafts)
-    }
-  }
-
   // MARK: Results
 
   private func update(_ logits: UnsafeBufferPointer<Float>) {
     var row = 0
     for segment in scheduler.output.segments {
-      let rows = row..<row + segment.logitCount
+      let promptRows = row..<row + segment.promptLogitCount
+      let rows = promptRows.upperBound..<row + segment.logitCount
       row += segment.logitCount
       // A request that failed in this step has nothing left to update.
       guard let request = requests[segment.sequence.group.key], let group = request.group,
@@ -112,6 +88,7 @@ extension EngineLoop {
         if request.firstToken == nil { request.summary.computedTokens += segment.count }
       }
       do throws(ServingError) {
+        try notePromptLogprobs(segment, request, logits, promptRows)
         if segment.isDecode || group.isForked && !group.isLent && !rows.isEmpty {
           try updateDecode(segment, request, logits, rows)
         } else {
@@ -152,7 +129,8 @@ extension EngineLoop {
         if finish != nil { break }
       }
       accepted = verifier.accepted
-      request.samples[sample].draftLength.record(proposed: segment.draftCount, accepted: accepted)
+      speculator.record(
+        sequence, &request.samples[sample].drafts, proposed: segment.draftCount, accepted: accepted)
       request.summary.draftedTokens += segment.draftCount
       request.summary.acceptedTokens += accepted
       statistics.draftedTokens += UInt64(segment.draftCount)

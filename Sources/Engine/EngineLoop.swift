@@ -19,10 +19,13 @@ final class EngineLoop {
   let vocabularySize: Int
 
   let scheduler: Scheduler
+  /// Nil where nothing lies below the pool.
+  let tiers: TierTransfers?
   var requests: [UInt64: ActiveRequest] = [:]
   var statistics: EngineStatistics
   var outgoing: [Outgoing] = []
   var sampler: Sampler
+  var speculator: Speculator
   var batch = ForwardBatch()
   var scratchTokens: [TokenID] = []
   private var contents = EngineMailbox.Contents()
@@ -35,14 +38,15 @@ final class EngineLoop {
   private var reportedQueueStep: UInt64 = 0
 
   init(
-    executor: any ModelExecutor, configuration: EngineConfiguration, maximumContextLength: Int, mailbox: EngineMailbox,
-    snapshot: Lock<EngineStatistics>
+    executor: any ModelExecutor, draftExecutor: (any ModelExecutor)?, configuration: EngineConfiguration,
+    maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>, tiers: TierTransfers?
   ) {
     self.executor = executor
     self.configuration = configuration
     self.maximumContextLength = maximumContextLength
     self.mailbox = mailbox
     self.snapshot = snapshot
+    self.tiers = tiers
     endOfGeneration = executor.endOfGenerationTokens
     blockSize = executor.layout.blockSize
     memory = executor.memory
@@ -50,28 +54,40 @@ final class EngineLoop {
     statistics = snapshot.withLock { $0 }
     sampler = Sampler(
       vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+    var pool = BlockPool(
+      blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
+      logLimit: configuration.cacheLogLimit)
+    pool.addTiers(
+      hostCapacity: tiers?.host?.capacity ?? 0, fileCapacity: tiers?.file?.capacity ?? 0,
+      threshold: configuration.offloadThreshold)
+    speculator = Speculator(
+      configuration: configuration, maximumContextLength: maximumContextLength, draftExecutor: draftExecutor,
+      endOfGeneration: executor.endOfGenerationTokens)
     scheduler = Scheduler(
       configuration: SchedulerConfiguration(
         blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
         maxNumBatchedTokens: configuration.maxNumBatchedTokens, maxPrefillTokens: configuration.maxPrefillTokens,
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
-        maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy),
-      pool: BlockPool(
-        blockCount: executor.memory.blockCount, isCaching: configuration.enablePrefixCaching,
-        logLimit: configuration.cacheLogLimit))
+        maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
+        fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks),
+      pool: pool)
   }
 
   // MARK: The loop
 
   func run() {
+    tiers?.start()
     var wait = 0.5
+    let pacing = StepPacing(interval: configuration.schedulingInterval, mergeWindow: configuration.batchMergeWindow)
     while !isStopping {
       let wasIdle = requests.isEmpty
       mailbox.take(into: &contents, waiting: wait)
-      if wasIdle, configuration.batchMergeWindow > .zero, contents.commands.contains(where: \.isSubmission) {
+      let company = pacing.companyWait(
+        wasIdle: wasIdle, hasArrival: pacing.mergeWindow > .zero && contents.commands.contains(where: \.isSubmission))
+      if company > .zero {
         handle(contents)
-        sleep(seconds: configuration.batchMergeWindow.seconds)
+        sleep(seconds: company.seconds)
         mailbox.take(into: &contents, waiting: 0)
       }
       handle(contents)
@@ -79,12 +95,13 @@ final class EngineLoop {
       let start = ContinuousClock.now
       expire(now: start)
       let hasWorked = requests.isEmpty ? false : step(now: start)
+      if requests.isEmpty { tiers?.tend(scheduler, isShort: false, now: start) }
       report()
       if requests.isEmpty { idle() }
       // With work that cannot go on, blocks or time must come first: both end the wait.
       wait = hasWorked ? 0 : requests.isEmpty ? 0.5 : 0.02
       if hasWorked, configuration.schedulingInterval > .zero {
-        sleep(seconds: (configuration.schedulingInterval - (ContinuousClock.now - start)).seconds)
+        sleep(seconds: pacing.pause(after: start, now: .now).seconds)
       }
     }
     shutDown()
@@ -118,12 +135,18 @@ final class EngineLoop {
     statistics.preemptions = scheduler.preemptionCount
     statistics.singleFlightWaits = scheduler.singleFlightWaits
     statistics.copyOnWriteCopies = scheduler.copyOnWriteCopies
+    if tiers != nil {
+      statistics.tiers = pool.currentTierStatistics
+      statistics.tiers.loadingSequences = scheduler.loading.count
+    }
+    statistics.speculation = speculator.statistics
     statistics.heartbeat = .now
     let statistics = statistics
     snapshot.withLock { $0 = statistics }
   }
 
   private func idle() {
+    speculator.becomeIdle()
     guard scheduler.pool.pinTotal == 0 else { return }
     if isDirty, configuration.checkIntegrityOnIdle {
       do throws(ServingError) {
@@ -142,6 +165,7 @@ final class EngineLoop {
 
   func checkIntegrity() throws(ServingError) {
     try scheduler.checkIntegrity(pins: scheduler.pool.pinTotal)
+    try speculator.checkIntegrity()
     guard requests.isEmpty else { return }
     let pool = scheduler.pool
     if pool.activeCount != pool.pinnedCount || !scheduler.running.isEmpty || !scheduler.waiting.isEmpty {
@@ -157,6 +181,10 @@ final class EngineLoop {
   private func handle(_ contents: EngineMailbox.Contents) {
     if !contents.isEmpty { isDirty = true }
     for block in contents.releases { scheduler.unpin(block) }
+    if let tiers, !contents.reports.isEmpty {
+      let now = ContinuousClock.now
+      for report in contents.reports { tiers.collect(report, for: scheduler, now: now) }
+    }
     for command in contents.commands { handle(command) }
   }
 
@@ -206,6 +234,7 @@ final class EngineLoop {
     let error = statistics.failure.map { ServingError(.internalError, $0) } ?? EngineMailbox.stopped
     mailbox.stopAdmitting()
     endEverything(error)
+    tiers?.stop(scheduler)
     report()
     // Blocks are read by others until their pins come back; the memory itself lives as long as its last reader.
     let end = ContinuousClock.now + configuration.stopGracePeriod

@@ -9,7 +9,9 @@ final class EngineMailbox: Sendable {
     var commands: [EngineCommand] = []
     /// Pins given back.
     var releases: [BlockID] = []
-    var isEmpty: Bool { commands.isEmpty && releases.isEmpty }
+    /// Copies between tiers that got on.
+    var reports: [TierReport] = []
+    var isEmpty: Bool { commands.isEmpty && releases.isEmpty && reports.isEmpty }
   }
 
   private struct State {
@@ -84,10 +86,18 @@ final class EngineMailbox: Sendable {
     }
   }
 
+  /// A copy between tiers got on.
+  func report(_ report: TierReport) {
+    state.withLock { state in
+      if !state.isClosed { state.contents.reports.append(report) }
+    }
+  }
+
   /// Takes everything that came, waiting up to `seconds` for something to come.
   func take(into contents: inout Contents, waiting seconds: Double) {
     contents.commands.removeAll(keepingCapacity: true)
     contents.releases.removeAll(keepingCapacity: true)
+    contents.reports.removeAll(keepingCapacity: true)
     if seconds > 0 { _ = state.wait(timeout: .seconds(seconds)) { $0.contents.isEmpty ? nil : true } }
     state.withLock { state in
       swap(&contents, &state.contents)

@@ -1,3 +1,5 @@
+import KVCache
+
 /// A snapshot of an engine's gauges and of its counters since the start.
 public struct EngineStatistics: Hashable, Sendable {
   /// Upper bounds in seconds of the buckets of `stepSeconds` and `queueSeconds`; a last bucket has no bound.
@@ -54,6 +56,9 @@ public struct EngineStatistics: Hashable, Sendable {
   public var requestsFinished: UInt64 = 0
   public var requestsCancelled: UInt64 = 0
   public var requestsFailed: UInt64 = 0
+  /// Both kinds, of the tiers below the pool.
+  public var tiers = TierStatistics()
+  public var speculation = SpeculationStatistics()
   public var stepSeconds = Histogram()
   public var queueSeconds = Histogram()
   /// Set once the engine has stopped by itself, because its books were wrong.

@@ -48,6 +48,14 @@ extension BlockPool {
     try require(pinSum == pins && pinTotal == pins, "\(pinSum) pins are counted, \(pinTotal) in total; \(pins) are out")
     try require(pinned == pinnedCount, "\(pinned) blocks are pinned; \(pinnedCount) are counted")
     try require(cached == cachedCount, "\(cached) blocks are cached; \(cachedCount) are counted")
+    let unstored = blocks.reduce(0) { $0 + ($1.isUnstored ? 1 : 0) }
+    try require(unstored == unstoredCount, "\(unstored) blocks are stored nowhere else; \(unstoredCount) are counted")
+    let copying = order.reduce(0) { $0 + (self[$1].isCopying ? 1 : 0) }
+    try require(copying == copyingQueueCount, "\(copying) blocks are being copied; \(copyingQueueCount) are counted")
+    for block in blocks where block.isUnstored {
+      try require(block.state == .cached, "a block that is \(block.state) waits to be copied down")
+    }
+    if let fault = tiers?.fault(users: slotUserCount) { throw ServingError(.internalError, "tiers: \(fault)") }
     let residents = cache.residents
     try require(
       residents.count == cache.residentCount, "\(residents.count) blocks are resident; \(cache.residentCount) counted")

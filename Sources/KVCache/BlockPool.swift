@@ -9,8 +9,24 @@ public struct BlockPool {
   /// Off: sealed blocks are not kept for others.
   public let isCaching: Bool
   public private(set) var cache: PrefixCache
-  private var blocks: [KVBlock]
-  private var queue: FreeBlockQueue
+  var blocks: [KVBlock]
+  var queue: FreeBlockQueue
+  private var log: CacheChangeLog
+  /// Nil where there is nothing below the pool.
+  var tiers: TierBooks?
+  /// Share of the pool in use or not stored elsewhere beyond which cached blocks are copied down.
+  var offloadThreshold = 1.0
+  /// Blocks that became unused and are in no tier, the oldest first; those that no longer are so are skipped.
+  var unstored = WorkQueue<BlockID>()
+  var unstoredCount = 0
+  /// Blocks in the queue that cannot be handed out yet.
+  var copyingQueueCount = 0
+  /// Copies that read blocks of the pool, and copies that use slots of tiers.
+  var copyCount = 0
+  var slotUserCount = 0
+  /// Blocks whose memory was handed out, to be copied before anybody writes to it.
+  var evictionStores: [TierTransfer] = []
+  public internal(set) var tierStatistics = TierStatistics()
   /// Pins that have not come back.
   public private(set) var pinTotal = 0
   public private(set) var pinnedCount = 0
@@ -20,7 +36,8 @@ public struct BlockPool {
   public init(blockCount: Int, isCaching: Bool = true, logLimit: Int = 16384) {
     self.blockCount = blockCount
     self.isCaching = isCaching
-    cache = PrefixCache(logLimit: logLimit)
+    cache = PrefixCache()
+    log = CacheChangeLog(limit: logLimit)
     blocks = [KVBlock](repeating: KVBlock(), count: blockCount)
     queue = FreeBlockQueue(blockCount: blockCount)
     for block in 0..<blockCount { queue.append(BlockID(block)) }
@@ -29,7 +46,9 @@ public struct BlockPool {
   public subscript(block: BlockID) -> KVBlock { blocks[Int(block)] }
 
   /// Blocks that can be allocated, cached ones included.
-  public var availableCount: Int { queue.count }
+  public var availableCount: Int { queue.count - copyingQueueCount }
+  /// Unused blocks that cannot be allocated before a tier has copied them.
+  public var copyingCount: Int { copyingQueueCount }
   public var activeCount: Int { blockCount - queue.count }
   public var cachedCount: Int { cachedQueueCount }
   public var freeCount: Int { queue.count - cachedQueueCount }
@@ -41,8 +60,11 @@ public struct BlockPool {
 
   /// A block with one reference and contents of no meaning; the least recently used cached one when none is free.
   public mutating func allocate() -> BlockID? {
-    guard let block = queue.popFirst() else { return nil }
+    guard let block = firstAvailable else { return nil }
+    queue.remove(block)
     if let identity = blocks[Int(block)].identity {
+      noteChange(of: identity)
+      keepEvicted(block, identity)
       cache.withdraw(identity)
       blocks[Int(block)].identity = nil
       cachedQueueCount -= 1
@@ -50,6 +72,12 @@ public struct BlockPool {
     }
     blocks[Int(block)].referenceCount = 1
     return block
+  }
+
+  private var firstAvailable: BlockID? {
+    var candidate = queue.first
+    while let block = candidate, blocks[Int(block)].isCopying { candidate = queue.next(after: block) }
+    return candidate
   }
 
   public mutating func retain(_ block: BlockID) {
@@ -83,12 +111,16 @@ public struct BlockPool {
     guard queue.contains(block) else { return }
     queue.remove(block)
     if blocks[Int(block)].identity != nil { cachedQueueCount -= 1 }
+    if blocks[Int(block)].isCopying { copyingQueueCount -= 1 }
+    markStored(block)
   }
 
   private mutating func enterQueue(_ block: BlockID) {
     guard blocks[Int(block)].state != .active else { return }
     guard let identity = blocks[Int(block)].identity else { return queue.prepend(block) }
     cachedQueueCount += 1
+    if blocks[Int(block)].isCopying { copyingQueueCount += 1 }
+    markUnstored(block, identity)
     // A chain is evicted from its tail: a block goes before the nearest of its ancestors that is there already.
     var ancestor = cache.resident(identity.parent)
     while let other = ancestor {
@@ -112,6 +144,7 @@ public struct BlockPool {
     if let resident = cache.resident(identity.hash) { return resident }
     precondition(blocks[Int(block)].identity == nil, "block \(block) is sealed already")
     blocks[Int(block)].identity = identity
+    noteChange(of: identity)
     cache.publish(identity, block: block)
     return block
   }
@@ -124,18 +157,32 @@ public struct BlockPool {
     if isCaching { cache.disclaim(hashes, owner: owner) }
   }
 
-  /// What entered and left the cache since the last call, or everything after an overflow of the log.
+  /// What entered and left the cache or moved to another tier since the last call, or everything after an overflow of
+  /// the log.
   public mutating func takeCacheChanges() -> CacheChanges {
-    if let changes = cache.takeChanges() { return changes }
-    let added = blocks.compactMap { $0.identity?.cachedBlock }.sorted(by: PrefixCache.ancestorsFirst)
-    return CacheChanges(isResync: true, added: added)
+    let (cache, tiers) = (cache, tiers)
+    let changes = log.take { cache.resident($0) != nil ? .device : tiers?.tier(of: $0) }
+    if let changes { return changes }
+    var added = blocks.compactMap { $0.identity?.cachedBlock }
+    added += (tiers?.held ?? []).filter { cache.resident($0.hash) == nil }
+    return CacheChanges(isResync: true, added: added.sorted(by: CacheChangeLog.ancestorsFirst))
+  }
+
+  /// Call it before a block of these tokens comes, goes, or moves to another tier.
+  mutating func noteChange(of identity: BlockIdentity) { log.note(identity, tier: tier(of: identity.hash)) }
+
+  mutating func noteChange(of identity: BlockIdentity, from tier: CacheTier) { log.note(identity, tier: tier) }
+
+  /// The nearest tier that has the block.
+  public func tier(of hash: BlockHash) -> CacheTier? {
+    cache.resident(hash) != nil ? .device : tiers?.tier(of: hash)
   }
 
   // MARK: Block tables
 
   /// Blocks among `blocks` that are in the queue and so would leave it by being retained.
   public func availableCount(among blocks: some Sequence<BlockID>) -> Int {
-    blocks.reduce(0) { $0 + (queue.contains($1) ? 1 : 0) }
+    blocks.reduce(0) { $0 + (queue.contains($1) && !self.blocks[Int($1)].isCopying ? 1 : 0) }
   }
 
   /// Adds shared blocks to the table's end.
@@ -148,7 +195,7 @@ public struct BlockPool {
 
   /// Allocates until the table has `count` blocks. All or nothing.
   public mutating func grow(_ table: inout BlockTable, to count: Int) -> Bool {
-    guard count - table.count <= queue.count else { return false }
+    guard count - table.count <= availableCount else { return false }
     while table.count < count, let block = allocate() { table.blocks.append(block) }
     return true
   }

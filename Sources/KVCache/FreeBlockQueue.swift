@@ -24,6 +24,12 @@ public struct FreeBlockQueue {
 
   public var first: BlockID? { count == 0 ? nil : next[Int(sentinel)] }
 
+  /// The id that follows one of the queue's.
+  func next(after block: BlockID) -> BlockID? {
+    let after = next[Int(block)]
+    return after == sentinel || after == Self.absent ? nil : after
+  }
+
   public func contains(_ block: BlockID) -> Bool { next[Int(block)] != Self.absent }
 
   public mutating func append(_ block: BlockID) { insert(block, after: previous[Int(sentinel)]) }

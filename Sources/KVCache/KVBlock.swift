@@ -19,6 +19,12 @@ public struct KVBlock {
   public internal(set) var checksum: UInt32 = 0
   /// Set while the block is in the prefix cache.
   public internal(set) var identity: BlockIdentity?
+  /// A tier copies its bytes: it may be used, and keeps its place in the queue, but is not handed out.
+  public internal(set) var isCopying = false
+  /// Nobody uses it and no tier has it: it is to be copied down.
+  var isUnstored = false
+  /// It stands in the queue of blocks to copy down.
+  var isListed = false
 
   public var state: State {
     if referenceCount > 0 || pinCount > 0 { return .active }

@@ -10,19 +10,11 @@ public struct PrefixCache {
     case pending(owner: UInt64)
   }
 
-  private enum Change {
-    case added(CachedBlock)
-    case removed(CachedBlock)
-  }
-
   private var entries: [BlockHash: Entry] = [:]
-  private var log: [Change] = []
-  private let logLimit: Int
-  private var hasOverflowed = false
   public private(set) var residentCount = 0
   public private(set) var pendingCount = 0
 
-  public init(logLimit: Int) { self.logLimit = logLimit }
+  public init() {}
 
   public subscript(hash: BlockHash) -> Entry? { entries[hash] }
 
@@ -64,51 +56,11 @@ public struct PrefixCache {
   mutating func publish(_ identity: BlockIdentity, block: BlockID) {
     if case .pending = entries.updateValue(.resident(block), forKey: identity.hash) { pendingCount -= 1 }
     residentCount += 1
-    record(.added(identity.cachedBlock))
   }
 
   mutating func withdraw(_ identity: BlockIdentity) {
     entries[identity.hash] = nil
     residentCount -= 1
-    record(.removed(identity.cachedBlock))
-  }
-
-  private mutating func record(_ change: Change) {
-    guard !hasOverflowed else { return }
-    if log.count < logLimit {
-      log.append(change)
-    } else {
-      hasOverflowed = true
-      log.removeAll()
-    }
-  }
-
-  /// What changed since the last call, blocks that came and went in between left out; nil after an overflow.
-  mutating func takeChanges() -> CacheChanges? {
-    defer {
-      log.removeAll(keepingCapacity: true)
-      hasOverflowed = false
-    }
-    guard !hasOverflowed else { return nil }
-    // A block's changes alternate, so an even number of them is none.
-    var net: [CachedBlock: (count: Int, wasAdded: Bool)] = [:]
-    for change in log {
-      switch change {
-      case .added(let block): net[block, default: (0, true)].count += 1
-      case .removed(let block): net[block, default: (0, false)].count += 1
-      }
-    }
-    var changes = CacheChanges()
-    for (block, change) in net where change.count % 2 == 1 {
-      if change.wasAdded { changes.added.append(block) } else { changes.removed.append(block) }
-    }
-    changes.added.sort(by: Self.ancestorsFirst)
-    changes.removed.sort { Self.ancestorsFirst($1, $0) }
-    return changes
-  }
-
-  static func ancestorsFirst(_ left: CachedBlock, _ right: CachedBlock) -> Bool {
-    (left.depth, left.hash) < (right.depth, right.hash)
   }
 
   /// Every resident hash with its block. For checks; O(n).

@@ -43,7 +43,11 @@ public final class CPUModelExecutor: ModelExecutor {
   private var transformer: Transformer
 
   /// Maps the pool, which is committed as blocks are first written, and starts the kernel threads.
-  public init(weights: ModelWeights, configuration: Configuration) throws(ServingError) {
+  ///
+  /// - Parameter threadPool: threads shared with another executor of the same engine, instead of `configuration.threads` own ones.
+  public init(
+    weights: ModelWeights, configuration: Configuration, threadPool: ThreadPool? = nil
+  ) throws(ServingError) {
     let model = weights.configuration
     guard (8...64).contains(configuration.blockSize) else {
       throw ServingError(.invalidArgument, "block_size is \(configuration.blockSize); 8 to 64 are possible")
@@ -60,10 +64,10 @@ public final class CPUModelExecutor: ModelExecutor {
     let layout = Self.layout(
       weights, blockSize: configuration.blockSize, kvDType: configuration.kvDType, arithmetic: configuration.arithmetic)
     let memory = try BlockMemory(blockBytes: layout.blockBytes(), blockCount: configuration.blockCount)
+    let threads = if let threadPool { threadPool } else { try ThreadPool(threadCount: configuration.threads) }
     transformer = Transformer(
       weights: weights, arithmetic: configuration.arithmetic, kernels: kernels,
-      pool: try ThreadPool(threadCount: configuration.threads),
-      placement: try KVPlacement(memory: memory, layout: layout))
+      pool: threads, placement: try KVPlacement(memory: memory, layout: layout))
     self.layout = layout
     self.memory = memory
     vocabularySize = model.vocabularySize
@@ -85,10 +89,18 @@ public final class CPUModelExecutor: ModelExecutor {
 
   /// Blocks of `layout` that fit in `bytes`, after the scratch memory that an executor of this model takes.
   ///
-  /// - Parameter logitRows: the most tokens of one step whose logits are wanted.
-  public static func blockCount(bytes: Int, layout: KVLayout, model: ModelConfiguration, logitRows: Int = 0) -> Int {
-    let logits = logitRows * model.vocabularySize * MemoryLayout<Float>.size
-    return max(0, bytes - TransformerScratch.byteCount(model) - logits) / layout.blockBytes()
+  /// - Parameters:
+  ///   - logitRows: the most tokens of one step whose logits are wanted.
+  ///   - bytesBeside: that each block takes in another pool of as many blocks.
+  public static func blockCount(
+    bytes: Int, layout: KVLayout, model: ModelConfiguration, logitRows: Int = 0, bytesBeside: Int = 0
+  ) -> Int {
+    max(0, bytes - scratchBytes(model: model, logitRows: logitRows)) / (layout.blockBytes() + bytesBeside)
+  }
+
+  /// Scratch memory that an executor of this model takes.
+  public static func scratchBytes(model: ModelConfiguration, logitRows: Int = 0) -> Int {
+    TransformerScratch.byteCount(model) + logitRows * model.vocabularySize * MemoryLayout<Float>.size
   }
 
   public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {

@@ -33,6 +33,7 @@ struct GenerationHandler: Sendable {
         try answer.accept(update, prompt: prompt)
       }
       try answer.checkComplete()
+      if let kept = call.fields.keptSamples { answer.keepLikeliest(kept) }
       let bytes = encoder.answer(answer, promptTokens: promptTokens, explains: call.fields.explains)
       try await exchange.send(status: 200, type: "application/json", bytes)
       return

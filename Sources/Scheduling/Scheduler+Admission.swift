@@ -2,48 +2,114 @@ import KVCache
 import ServingTypes
 
 extension Scheduler {
+  /// Sequences that are looked up in the tiers in a step whose budget is spent.
+  private static let maxProbes = 8
+
   /// Admits waiting sequences in order, until one does not fit.
-  func admit(now: ContinuousClock.Instant, _ budget: inout Int, _ prefillBudget: inout Int) {
-    sortWaiting()
+  ///
+  /// Slots and blocks go strictly in that order. For a step's tokens a prompt that fits passes one that does not, once one
+  /// long prompt beside the oldest is under way.
+  func admit(now: ContinuousClock.Instant, _ turn: inout PromptTurn, _ budget: inout StepBudget) {
     var slots = configuration.maxNumSeqs - sequencesInFlight
-    var index = 0
-    while index < waiting.count {
-      let sequence = waiting[index]
+    guard slots > 0, !waiting.isEmpty else { return }
+    sortWaiting()
+    let order = admissionOrder(slots: slots)
+    for (index, sequence) in order.enumerated() {
       let group = sequence.group
       let isReceived = group.isReceived && !group.isForked
-      index += 1
       // Whatever the budget is short of, blocks from elsewhere need none of it.
-      if !isReceived, budget <= 0 || prefillBudget <= 0 { continue }
+      let isBudgetSpent = !isReceived && budget.prompt <= 0
+      if isBudgetSpent, !pool.hasTiers || index >= Self.maxProbes {
+        noteShortfall(of: sequence, turn)
+        continue
+      }
       let needed = group.isForked ? 1 : group.unfinishedCount
       guard needed <= slots else { break }
       if isAwaitingOthers(sequence) { continue }
       guard let prefix = fittingPrefix(of: sequence, isReceived: isReceived) else { break }
-      if !isReceived, !canStart(sequence, after: prefix.count, budget: min(budget, prefillBudget)) { continue }
-      index -= 1
-      waiting.remove(at: index)
+      let left = max(1, sequence.nextStop - prefix.count * configuration.blockSize)
+      if let loadEnd = loadableEnd(of: sequence, after: prefix.count, isReceived: isReceived) {
+        guard mayLoad else { continue }
+        leaveQueue(sequence, cost: max(1, sequence.nextStop - loadEnd * configuration.blockSize))
+        slots -= needed
+        take(prefix, for: sequence)
+        load(sequence, through: loadEnd, isReceived: isReceived, now: now)
+        continue
+      }
+      if isBudgetSpent {
+        noteShortfall(of: sequence, turn)
+        continue
+      }
+      if !isReceived {
+        // Shorter ones under way go first, unless it would be passed over anyway.
+        if canStart(sequence, tokens: left, turn, budget) { scheduleOthers(upTo: left, &turn, &budget) }
+        guard canStart(sequence, tokens: left, turn, budget) else {
+          if hasToWait(sequence, tokens: left, turn, budget) { break }
+          continue
+        }
+      }
+      leaveQueue(sequence, cost: left)
       slots -= needed
-      take(prefix, for: sequence, now: now)
+      noteBypass(of: sequence, after: prefix.count)
+      take(prefix, for: sequence)
+      noteAdmission(of: sequence, now: now)
       if isReceived {
         promise(group)
+        continue
+      }
+      let rank = run(sequence)
+      // All its blocks at once: a prompt under way never lacks one.
+      _ = makeRoom(for: sequence, through: sequence.tokens.count, rank: rank)
+      if configuration.enableChunkedPrefill, turn.oldest == nil, left > budget.prompt {
+        reserve(for: sequence, isAlone: index + 1 == order.count, &turn, &budget)
       } else {
-        let rank = run(sequence)
-        // All its blocks at once: a prompt under way never lacks one.
-        _ = makeRoom(for: sequence, through: sequence.tokens.count, rank: rank)
-        scheduleChunk(of: sequence, rank: rank, &budget, &prefillBudget)
+        scheduleChunk(of: sequence, rank: rank, &budget)
       }
     }
+  }
+
+  /// The queue, with tenants taking turns among requests of equal priority where that is wanted.
+  private func admissionOrder(slots: Int) -> [Sequence] {
+    guard configuration.fairShare == .deficitRoundRobin else { return waiting }
+    var order: [Sequence] = []
+    order.reserveCapacity(waiting.count)
+    var turn = fairShare.beginPlan()
+    var candidates: [Sequence] = []
+    func planCandidates() {
+      // Some may be passed over; nobody needs an order for all.
+      if !candidates.isEmpty { fairShare.plan(candidates, turn: &turn, limit: slots + 16, into: &order) }
+      candidates.removeAll(keepingCapacity: true)
+    }
+    var priority: Int?
+    for sequence in waiting {
+      let group = sequence.group
+      // Aged ones come first, and share with the highest priority: a tenant's own age must not take others' turns.
+      if !group.isAged, group.priority != priority {
+        if priority != nil { planCandidates() }
+        priority = group.priority
+      }
+      if group.isReturning { order.append(sequence) } else { candidates.append(sequence) }
+    }
+    planCandidates()
+    return order
+  }
+
+  private func leaveQueue(_ sequence: Sequence, cost: Int) {
+    // What is computed again after a preemption was paid for.
+    if let share = sequence.group.share, !sequence.group.isReturning { fairShare.admit(share, cost: cost) }
+    leaveQueue(sequence)
   }
 
   /// Sequences that run or will without further admission.
   private var sequencesInFlight: Int {
     var count = receiving.reduce(0) { $0 + $1.unfinishedCount }
-    for sequence in running { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
+    for sequence in running + loading { count += sequence.group.isForked ? 1 : sequence.group.unfinishedCount }
     return count
   }
 
   /// Single flight: somebody else is bringing in the first block that is missing. An old request waits for nobody.
   private func isAwaitingOthers(_ sequence: Sequence) -> Bool {
-    guard pool.isCaching, !sequence.group.isAged else { return false }
+    guard pool.isCaching, !sequence.group.isAged, !sequence.group.lacksPromptLogits else { return false }
     if let awaited = sequence.awaited, pool.cache.isPending(awaited, besides: sequence.id) { return true }
     sequence.awaited = sequence.hashes.first { pool.cache.resident($0) == nil }
       .flatMap { pool.cache.isPending($0, besides: sequence.id) ? $0 : nil }
@@ -56,7 +122,8 @@ extension Scheduler {
   /// The cached blocks to begin with, when the rest of the sequence fits beside what is promised.
   private func fittingPrefix(of sequence: Sequence, isReceived: Bool) -> [BlockID]? {
     let size = configuration.blockSize
-    var prefix = pool.isCaching ? pool.cache.longestPrefix(sequence.hashes) : []
+    // Cached blocks give no logits.
+    var prefix = pool.isCaching && !sequence.group.lacksPromptLogits ? pool.cache.longestPrefix(sequence.hashes) : []
     let total = BlockTable.blockCount(
       tokens: isReceived ? sequence.group.prefixCount : sequence.tokens.count, blockSize: size)
     // A little room for the running ones to grow, lest they be preempted at once.
@@ -66,20 +133,38 @@ extension Scheduler {
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
       let left = pool.availableCount - pool.availableCount(among: prefix) - promisedBlocks - reserve
       if total - prefix.count + copies <= left { return prefix }
-      guard copies > 0 else { return nil }
+      guard copies > 0 else {
+        if total - prefix.count <= left + pool.copyingCount { lacksCopying = true }
+        return nil
+      }
       prefix.removeLast()
     }
   }
 
-  /// Without chunked prefill a prompt starts only in a step that holds all of it.
-  private func canStart(_ sequence: Sequence, after prefix: Int, budget: Int) -> Bool {
-    guard !configuration.enableChunkedPrefill, !sequence.group.isLent else { return true }
-    let room = min(configuration.maxNumBatchedTokens - configuration.maxNumSeqs, configuration.maxPrefillTokens)
-    let left = max(1, sequence.tokens.count - prefix * configuration.blockSize)
-    return left <= budget || left > room
+  /// Whether the step has the tokens that the sequence needs to start.
+  private func canStart(_ sequence: Sequence, tokens: Int, _ turn: PromptTurn, _ budget: StepBudget) -> Bool {
+    let left = budget.prompt
+    guard left > 0 else { return false }
+    if configuration.enableChunkedPrefill { return tokens <= left || turn.others.isEmpty }
+    if sequence.group.isLent || sequence.group.lacksPromptLogits { return true }
+    return tokens <= left || tokens > roomOfAStep
   }
 
-  private func take(_ prefix: [BlockID], for sequence: Sequence, now: ContinuousClock.Instant) {
+  /// Counts a start that failed for want of tokens. True: nobody goes past the sequence any more.
+  private func hasToWait(_ sequence: Sequence, tokens: Int, _ turn: PromptTurn, _ budget: StepBudget) -> Bool {
+    guard !configuration.enableChunkedPrefill else {
+      if budget.tokens <= 0 { noteShortfall(of: sequence, turn) }
+      return false
+    }
+    if tokens > budget.tokens { shortfall = max(shortfall, tokens) }
+    sequence.overtakenCount += 1
+    return sequence.overtakenCount > Self.mostOvertaken
+  }
+
+  /// How often a prompt that goes into one step whole lets others go first.
+  private static let mostOvertaken = 4
+
+  private func take(_ prefix: [BlockID], for sequence: Sequence) {
     let size = configuration.blockSize
     let group = sequence.group
     pool.append(prefix, to: &sequence.table)
@@ -89,6 +174,11 @@ extension Scheduler {
     sequence.sealedCount = mustCompute ? prefix.count - 1 : prefix.count
     pool.claim(sequence.hashes[prefix.count...], owner: sequence.id)
     sequence.claimedEnd = pool.isCaching ? sequence.hashes.count : 0
+    pool.countDeviceHits(prefix.count)
+  }
+
+  func noteAdmission(of sequence: Sequence, now: ContinuousClock.Instant) {
+    let group = sequence.group
     if group.admitted == nil {
       group.admitted = now
       group.cachedCount = min(sequence.computedCount, group.prefixCount)
@@ -113,18 +203,19 @@ extension Scheduler {
     isWaitingSorted = true
   }
 
-  /// Marks who waited long, and takes off the queue who waited too long.
+  /// Marks who waited long, and takes off the queue who waited too long. Who was admitted once is never refused.
   func refuseOverdue(now: ContinuousClock.Instant) {
     var isAnyOverdue = false
     for sequence in waiting {
       let group = sequence.group
-      guard group.admitted == nil else { continue }
-      let waited = now - group.arrival
+      let waited = now - sequence.queuedSince
       if !group.isAged, waited * 2 >= configuration.maxQueueWait {
         group.isAged = true
         isWaitingSorted = false
+        // Its other samples rank higher now as well.
+        if group.isForked { running.sort { $0.outranks($1) } }
       }
-      if waited >= configuration.maxQueueWait { isAnyOverdue = true }
+      if group.admitted == nil, waited >= configuration.maxQueueWait { isAnyOverdue = true }
     }
     guard isAnyOverdue else { return }
     let wait = configuration.maxQueueWait

@@ -8,6 +8,10 @@ extension Scheduler {
   /// - Parameter checksum: of a block's bytes; called only for blocks that are kept or lent.
   public func advance(_ sequence: Sequence, to count: Int, checksum: (BlockID) -> UInt32) {
     sequence.computedCount = count
+    let group = sequence.group
+    if group.lacksPromptLogits {
+      group.promptLogitsDone = max(group.promptLogitsDone, min(count, group.promptLogitCount))
+    }
     guard pool.isCaching || sequence.group.isLent else { return }
     let size = configuration.blockSize
     while (sequence.sealedCount + 1) * size <= count {
@@ -61,6 +65,8 @@ extension Scheduler {
   public func end(_ group: SequenceGroup) {
     if group.isReceived { stopReceiving(group) }
     for sequence in group.sequences where sequence.status != .finished { finish(sequence) }
+    if let share = group.share { fairShare.close(share) }
+    group.share = nil
     // Breaks the cycle of references.
     group.sequences.removeAll()
   }
@@ -84,6 +90,7 @@ extension Scheduler {
     var count = 0
     for sequence in waiting where !sequence.group.isReceived { count += sequence.tokens.count }
     for sequence in running where !sequence.isDecoding { count += sequence.remainingCount }
+    for sequence in loading { count += sequence.remainingCount }
     return count
   }
 
@@ -92,7 +99,7 @@ extension Scheduler {
   /// - Throws: `internalError` that says what is wrong.
   public func checkIntegrity(pins: Int) throws(ServingError) {
     var references = [Int](repeating: 0, count: pool.blockCount)
-    for sequence in running + receiving.map(\.leader) {
+    for sequence in running + receiving.map(\.leader) + loading {
       for block in sequence.table.blocks { references[Int(block)] += 1 }
     }
     for sequence in waiting where !sequence.table.isEmpty {
@@ -103,7 +110,7 @@ extension Scheduler {
     if promised != promisedBlocks {
       throw ServingError(.internalError, "scheduler: \(promised) blocks are promised; \(promisedBlocks) are counted")
     }
-    if running.isEmpty, receiving.isEmpty, pool.cache.pendingCount != 0 {
+    if running.isEmpty, receiving.isEmpty, loading.isEmpty, pool.cache.pendingCount != 0 {
       throw ServingError(
         .internalError, "scheduler: \(pool.cache.pendingCount) pending entries have no owner that runs")
     }

@@ -20,10 +20,22 @@ public final class Scheduler {
   /// Of those, the ones that want block ids, in order.
   var binding: [SequenceGroup] = []
   var promisedBlocks = 0
+  /// Admitted sequences that wait for blocks from the tiers below the pool.
+  public internal(set) var loading: [Sequence] = []
+  var loadTurn: UInt32 = 0
   var isWaitingSorted = true
   var step: UInt64 = 0
+  /// The time of the step that is made.
+  var now = ContinuousClock.now
+  /// Prompt tokens that the last step had no room for.
+  var shortfall = 0
+  var fairShare: FairShare
   /// Nothing is admitted in a step in which blocks are short.
-  var isShort = false
+  var isShort = false {
+    didSet { if isShort { lacksCopying = true } }
+  }
+  /// Blocks that are being copied to a tier would be of use in the pool now.
+  public internal(set) var lacksCopying = false
   public private(set) var costs = StepCostModel()
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
@@ -32,119 +44,91 @@ public final class Scheduler {
   public init(configuration: SchedulerConfiguration, pool: BlockPool) {
     self.configuration = configuration
     self.pool = pool
+    fairShare = FairShare(quantum: configuration.fairShareQuantum)
   }
 
   public func add(_ group: SequenceGroup) {
+    if configuration.fairShare != .none { group.share = fairShare.open(group.tenant) }
     enqueue(group.leader)
   }
 
   /// Fills `output` with the next step.
   public func schedule(now: ContinuousClock.Instant) {
     step += 1
+    self.now = now
     output.removeAll()
     isShort = false
+    lacksCopying = false
     refuseOverdue(now: now)
     bindReceived()
-    var budget = configuration.maxNumBatchedTokens
+    resumeLoaded(now: now)
+    var budget = StepBudget(tokens: configuration.maxNumBatchedTokens)
     scheduleDecodes(&budget)
-    var prefillBudget = prefillBudget(decodeTokens: output.decodeTokens)
-    scheduleChunks(&budget, &prefillBudget)
-    if output.preempted.isEmpty, !isShort, binding.isEmpty { admit(now: now, &budget, &prefillBudget) }
+    shortfall = 0
+    budget.prefillTokens = prefillBudget(decodeTokens: output.decodeTokens)
+    schedulePrompts(now: now, &budget)
   }
 
   /// What a step took, for the size of the next chunks.
   public func observe(seconds: Double) {
-    costs.observe(prefillTokens: output.prefillTokens, decodeTokens: output.decodeTokens, seconds: seconds)
-  }
-
-  private func prefillBudget(decodeTokens: Int) -> Int {
-    var tokens = configuration.maxPrefillTokens
-    // Without chunked prefill there is nothing to shorten: a prompt that fits no step would wait for ever.
-    if configuration.enableChunkedPrefill, configuration.targetStepTime > .zero {
-      // With nobody waiting for a next token, longer chunks make better use of the weights that they read.
-      let target = configuration.targetStepTime.seconds * (decodeTokens == 0 ? 4 : 1)
-      let affordable = costs.prefillTokens(target: target, decodeTokens: decodeTokens)
-      tokens = min(tokens, max(affordable, configuration.blockSize))
-    }
-    return tokens
+    costs.observe(
+      prefillTokens: output.prefillTokens, prefillContext: output.prefillContext, decodeTokens: output.decodeTokens,
+      seconds: seconds)
   }
 
   // MARK: Running sequences
 
-  private func scheduleDecodes(_ budget: inout Int) {
-    var index = 0
-    var unserved = running.reduce(0) { $0 + ($1.isDecoding ? 1 : 0) }
-    while index < running.count {
-      let sequence = running[index]
-      index += 1
-      guard sequence.isDecoding, budget > 0 else { continue }
-      // Everybody's next token comes before anybody's guess.
-      unserved -= 1
-      // Nobody is preempted for a guess.
-      let room = (sequence.table.count + pool.availableCount) * configuration.blockSize - sequence.tokens.count
-      let drafts = max(0, min(sequence.drafts.count, budget - 1 - unserved, room))
-      guard makeRoom(for: sequence, through: sequence.tokens.count + drafts, rank: index - 1) else { continue }
-      place(sequence, count: 1, draftCount: drafts, logitCount: 1 + drafts, isDecode: true)
-      output.decodeTokens += 1 + drafts
-      budget -= 1 + drafts
+  private func scheduleDecodes(_ budget: inout StepBudget) {
+    let count = running.reduce(0) { $0 + ($1.isDecoding ? 1 : 0) }
+    if count > budget.tokens || count == budget.tokens && shortfall > 0 {
+      // Not enough for all: whoever had no turn for longest goes first, and prompts get every other step's half.
+      let left = shortfall > 0 ? (budget.tokens + 1) / 2 : 0
+      let order = running.filter(\.isDecoding).sorted {
+        $0.scheduledStep != $1.scheduledStep ? $0.scheduledStep < $1.scheduledStep : $0.outranks($1)
+      }
+      for sequence in order {
+        guard budget.tokens > left else { break }
+        guard let rank = running.firstIndex(where: { $0 === sequence }) else { continue }
+        scheduleDecode(of: sequence, rank: rank, drafts: 0, &budget)
+      }
+      return
     }
-  }
-
-  private func scheduleChunks(_ budget: inout Int, _ prefillBudget: inout Int) {
+    // Everybody's next token comes before anybody's guess, and so does a prompt that got nothing in the last step.
+    var spare = max(0, budget.tokens - count - shortfall)
     var index = 0
     while index < running.count {
       let sequence = running[index]
       index += 1
-      guard !sequence.isDecoding, sequence.remainingCount > 0, sequence.scheduledStep != step else { continue }
-      scheduleChunk(of: sequence, rank: index - 1, &budget, &prefillBudget)
+      guard sequence.isDecoding else { continue }
+      spare -= scheduleDecode(of: sequence, rank: index - 1, drafts: min(sequence.drafts.count, spare), &budget)
     }
   }
 
-  /// False when nothing of the sequence could be scheduled.
+  /// Returns the drafts that were taken.
   @discardableResult
-  func scheduleChunk(
-    of sequence: Sequence, rank: Int, _ budget: inout Int, _ prefillBudget: inout Int
-  ) -> Bool {
-    let count = chunk(of: sequence, limit: min(budget, prefillBudget))
-    guard count > 0, makeRoom(for: sequence, through: sequence.computedCount + count, rank: rank) else { return false }
-    let end = sequence.computedCount + count
-    let group = sequence.group
-    let wantsLogits =
-      end == sequence.tokens.count
-      || !group.isForked && end == group.prefixCount
-        && group.sequences.contains { $0.status != .finished && $0.tokens.count == end }
-    place(sequence, count: count, draftCount: 0, logitCount: wantsLogits ? 1 : 0, isDecode: false)
-    output.prefillTokens += count
-    budget -= count
-    prefillBudget -= count
-    return true
+  private func scheduleDecode(of sequence: Sequence, rank: Int, drafts: Int, _ budget: inout StepBudget) -> Int {
+    // Nobody is preempted for a guess.
+    let room = (sequence.table.count + pool.availableCount) * configuration.blockSize - sequence.tokens.count
+    let drafts = max(0, min(drafts, room))
+    guard makeRoom(for: sequence, through: sequence.tokens.count + drafts, rank: rank) else { return 0 }
+    place(sequence, count: 1, draftCount: drafts, logitCount: 1 + drafts, isDecode: true)
+    if let share = sequence.group.share { fairShare.charge(share, 1) }
+    output.decodeTokens += 1 + drafts
+    budget.tokens -= 1 + drafts
+    return drafts
   }
 
-  /// Tokens of the sequence's next chunk: to a block's end where it is not the last.
-  private func chunk(of sequence: Sequence, limit: Int) -> Int {
-    let (start, group) = (sequence.computedCount, sequence.group)
-    let end = sequence.nextStop
-    var largest = configuration.prefillChunkSize
-    if group.isLent {
-      largest = min(configuration.handoffChunkSize, configuration.prefillChunkSize)
-    } else if !configuration.enableChunkedPrefill {
-      // What no step could hold beside the decodes has to be split all the same.
-      let room = min(configuration.maxNumBatchedTokens - configuration.maxNumSeqs, configuration.maxPrefillTokens)
-      guard end - start > room else { return end - start <= limit ? end - start : 0 }
-      largest = max(room, 1)
-    }
-    let reach = start + min(largest, limit)
-    guard reach < end else { return end - start }
-    let aligned = reach / configuration.blockSize * configuration.blockSize
-    return (aligned > start ? aligned : reach) - start
-  }
-
-  private func place(_ sequence: Sequence, count: Int, draftCount: Int, logitCount: Int, isDecode: Bool) {
+  /// - Parameter place: among the step's segments; the end where it is nil.
+  func place(
+    _ sequence: Sequence, count: Int, draftCount: Int, logitCount: Int, promptLogitCount: Int = 0, isDecode: Bool,
+    at place: Int? = nil
+  ) {
     sequence.scheduledStep = step
-    output.segments.append(
+    output.segments.insert(
       SchedulerOutput.Segment(
         sequence: sequence, start: sequence.computedCount, count: count, draftCount: draftCount,
-        logitCount: logitCount, isDecode: isDecode))
+        logitCount: logitCount, promptLogitCount: promptLogitCount, isDecode: isDecode),
+      at: place ?? output.segments.count)
   }
 
   // MARK: Blocks
@@ -175,6 +159,10 @@ public final class Scheduler {
   /// Preempts the last sequence that is not part of this step, or the one that asks if it is the last.
   private func yieldBlocks(to sequence: Sequence, rank: Int) -> Bool {
     isShort = true
+    if let last = loading.last {
+      preempt(last)
+      return true
+    }
     for index in stride(from: running.count - 1, to: rank, by: -1) where running[index].scheduledStep != step {
       preempt(running[index])
       return true
@@ -200,6 +188,7 @@ public final class Scheduler {
   /// Drops blocks, claims and progress.
   func reset(_ sequence: Sequence) {
     disclaim(sequence)
+    stopLoading(sequence)
     pool.release(&sequence.table)
     sequence.computedCount = 0
     sequence.sealedCount = 0
@@ -217,7 +206,8 @@ public final class Scheduler {
   func remove(_ sequence: Sequence) {
     switch sequence.status {
     case .running: if let index = running.firstIndex(where: { $0 === sequence }) { running.remove(at: index) }
-    case .waiting: if let index = waiting.firstIndex(where: { $0 === sequence }) { waiting.remove(at: index) }
+    case .waiting: leaveQueue(sequence)
+    case .loading: stopLoading(sequence)
     case .pending, .receiving, .finished: break
     }
   }
@@ -225,8 +215,16 @@ public final class Scheduler {
   func enqueue(_ sequence: Sequence) {
     sequence.status = .waiting
     sequence.awaited = nil
+    if sequence.group.admitted != nil { sequence.queuedSince = now }
     waiting.append(sequence)
     isWaitingSorted = false
+    if let share = sequence.group.share { fairShare.enqueue(share) }
+  }
+
+  func leaveQueue(_ sequence: Sequence) {
+    guard let index = waiting.firstIndex(where: { $0 === sequence }) else { return }
+    waiting.remove(at: index)
+    if let share = sequence.group.share { fairShare.dequeue(share) }
   }
 
   /// Returns the sequence's place by rank.

@@ -11,11 +11,20 @@ public struct SchedulerConfiguration: Sendable {
   public var targetStepTime: Duration
   public var maxQueueWait: Duration
   public var policy: BatchSchedulerPolicy
+  public var fairShare: FairSharePolicy
+  /// Tokens that a tenant is given in its turn.
+  public var fairShareQuantum: Int
+  /// Blocks of one sequence that are on their way up from a tier at once.
+  public var prefetchBlocks: Int
+
+  /// Rows of logits that a step gives to prompts whose log-probabilities are wanted: each row is as long as the vocabulary.
+  public static let promptLogitRows = 64
 
   public init(
     blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
-    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo
+    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
+    fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4
   ) {
     self.blockSize = blockSize
     self.maxNumSeqs = maxNumSeqs
@@ -27,5 +36,8 @@ public struct SchedulerConfiguration: Sendable {
     self.targetStepTime = targetStepTime
     self.maxQueueWait = maxQueueWait
     self.policy = policy
+    self.fairShare = fairShare
+    self.fairShareQuantum = fairShareQuantum
+    self.prefetchBlocks = prefetchBlocks
   }
 }

@@ -14,6 +14,8 @@ public struct SchedulerOutput {
     public var draftCount: Int
     /// The logits of the segment's last tokens are wanted.
     public var logitCount: Int
+    /// The first so many of these serve the prompt's log-probabilities; the others give new tokens.
+    public var promptLogitCount = 0
     /// One token of a sequence that generates, and drafts.
     public var isDecode: Bool
   }
@@ -40,6 +42,9 @@ public struct SchedulerOutput {
   public internal(set) var refused: [Refusal] = []
   public internal(set) var prefillTokens = 0
   public internal(set) var decodeTokens = 0
+  /// For each prefill token the tokens before it, summed: what attention reads.
+  public internal(set) var prefillContext = 0
+  var promptLogitRows = 0
 
   public init() {}
 
@@ -56,5 +61,7 @@ public struct SchedulerOutput {
     refused.removeAll(keepingCapacity: true)
     prefillTokens = 0
     decodeTokens = 0
+    prefillContext = 0
+    promptLogitRows = 0
   }
 }

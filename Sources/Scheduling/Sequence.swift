@@ -10,6 +10,8 @@ public final class Sequence {
     case running
     /// Its prompt's blocks come from another worker.
     case receiving
+    /// Its next blocks come up from a tier below the pool.
+    case loading
     case finished
   }
 
@@ -36,6 +38,16 @@ public final class Sequence {
   /// The block that somebody else is bringing in, while this sequence waits for it.
   var awaited: BlockHash?
   var scheduledStep: UInt64 = 0
+  /// Since when it waits in the queue.
+  var queuedSince: ContinuousClock.Instant
+  /// Its step had no tokens left for a prompt that goes into one step whole, and others went past it.
+  var overtakenCount = 0
+  /// Scratch of `FairShare`.
+  var isPlanned = false
+  /// While it waits for blocks from the tiers.
+  var loading: LoadProgress?
+  /// Such waits since it last ran.
+  var loadTurns: UInt32 = 0
 
   init(id: UInt64, sample: Int, tokens: [TokenID], hashes: [BlockHash], group: SequenceGroup) {
     self.id = id
@@ -43,6 +55,7 @@ public final class Sequence {
     self.tokens = tokens
     self.hashes = hashes
     self.group = group
+    queuedSince = group.arrival
   }
 
   public func append(_ token: TokenID) { tokens.append(token) }
@@ -58,6 +71,9 @@ public final class Sequence {
 
   /// Whether this sequence goes before the other among the running ones.
   func outranks(_ other: Sequence) -> Bool {
+    // Whoever waited long is not preempted for those that come after.
+    if group.isAged != other.group.isAged { return group.isAged }
+    if group.isAged { return id < other.id }
     if group.priority != other.group.priority { return group.priority > other.group.priority }
     return id < other.id
   }

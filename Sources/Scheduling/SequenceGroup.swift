@@ -7,6 +7,7 @@ import ServingTypes
 public final class SequenceGroup {
   public let key: UInt64
   public let priority: Int
+  public let tenant: String
   public let arrival: ContinuousClock.Instant
   /// Leading tokens that all samples share and that a hand-off carries.
   public let prefixCount: Int
@@ -14,6 +15,8 @@ public final class SequenceGroup {
   public let root: BlockHash
   /// Its blocks are lent to another worker as they fill: small chunks, and checksums in any case.
   public let isLent: Bool
+  /// The logits after each of so many leading tokens are wanted; they can only come from computing these tokens.
+  public let promptLogitCount: Int
   /// Its prompt's blocks come from another worker.
   public internal(set) var isReceived: Bool
   /// Every sample of the request, by index; empty once the group has ended.
@@ -30,7 +33,12 @@ public final class SequenceGroup {
   public internal(set) var isBound = false
   /// Went back to the queue after it had been admitted.
   var isReturning = false
+  /// Waited half of what is allowed.
   var isAged = false
+  /// The logits after so many leading tokens have been computed.
+  var promptLogitsDone = 0
+  /// The tenant's account, from `add` to `end`.
+  var share: TenantShare?
   var hasWaitedForOthers = false
 
   /// - Parameters:
@@ -39,16 +47,20 @@ public final class SequenceGroup {
   ///   - hashes: of the prefix's full blocks.
   public init(
     key: UInt64, samples: [[TokenID]], finished: Set<Int> = [], prefixCount: Int, hashes: [BlockHash], root: BlockHash,
-    priority: Int = 0, arrival: ContinuousClock.Instant, isLent: Bool = false, isReceived: Bool = false
+    priority: Int = 0, tenant: String = "", arrival: ContinuousClock.Instant, isLent: Bool = false,
+    isReceived: Bool = false, promptLogitCount: Int = 0
   ) {
     precondition(finished.count < samples.count, "a group needs a sample that runs")
+    precondition(promptLogitCount == 0 || !isReceived, "prompt logits come from computing the prompt")
     self.key = key
     self.priority = priority
+    self.tenant = tenant
     self.arrival = arrival
     self.prefixCount = prefixCount
     self.root = root
     self.isLent = isLent
     self.isReceived = isReceived
+    self.promptLogitCount = promptLogitCount
     for (index, tokens) in samples.enumerated() {
       // Keys ascend with arrival, so that ids do too.
       let sequence = Sequence(
@@ -61,6 +73,9 @@ public final class SequenceGroup {
   }
 
   public var leader: Sequence { sequences[leaderIndex] }
+
+  /// Some of the prompt's logits are still to be computed.
+  var lacksPromptLogits: Bool { promptLogitsDone < promptLogitCount }
 
   public var unfinishedCount: Int { sequences.reduce(0) { $0 + ($1.status == .finished ? 0 : 1) } }
 

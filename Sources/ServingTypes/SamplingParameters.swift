@@ -23,6 +23,8 @@ public struct SamplingParameters: Hashable, Sendable {
   public var ignoreEOS: Bool
   /// Log-probabilities of this many most likely tokens with each token; nil reports none, 0 only the chosen token's.
   public var logprobs: Int?
+  /// As `logprobs`, for the prompt's own tokens; the prompt is then computed whatever is cached of it.
+  public var promptLogprobs: Int?
   /// Parallel samples of one prompt.
   public var n: Int
   /// Whether the decode worker may speculate; the tokens are the same either way.
@@ -38,7 +40,7 @@ public struct SamplingParameters: Hashable, Sendable {
     temperature: Float = 1, topK: Int = 0, topP: Float = 1, minP: Float = 0, repetitionPenalty: Float = 1,
     frequencyPenalty: Float = 0, presencePenalty: Float = 0, logitBias: [TokenID: Float] = [:], seed: UInt64? = nil,
     maxTokens: Int? = nil, minTokens: Int = 0, stop: [String] = [], stopTokenIDs: [TokenID] = [],
-    ignoreEOS: Bool = false, logprobs: Int? = nil, n: Int = 1, speculative: Bool = true
+    ignoreEOS: Bool = false, logprobs: Int? = nil, promptLogprobs: Int? = nil, n: Int = 1, speculative: Bool = true
   ) {
     self.temperature = temperature
     self.topK = topK
@@ -55,6 +57,7 @@ public struct SamplingParameters: Hashable, Sendable {
     self.stopTokenIDs = stopTokenIDs
     self.ignoreEOS = ignoreEOS
     self.logprobs = logprobs
+    self.promptLogprobs = promptLogprobs
     self.n = n
     self.speculative = speculative
   }
@@ -102,6 +105,11 @@ public struct SamplingParameters: Hashable, Sendable {
       try require(
         logprobs >= 0 && logprobs <= Self.maximumLogprobs,
         "logprobs is \(logprobs); it must be between 0 and \(Self.maximumLogprobs)")
+    }
+    if let promptLogprobs {
+      try require(
+        promptLogprobs >= 0 && promptLogprobs <= Self.maximumLogprobs,
+        "prompt_logprobs is \(promptLogprobs); it must be between 0 and \(Self.maximumLogprobs)")
     }
     try require(n >= 1 && n <= Self.maximumSamples, "n is \(n); it must be between 1 and \(Self.maximumSamples)")
   }

@@ -19,6 +19,22 @@ struct Outcome: Equatable, Sendable {
 }
 
 struct Setup {
+  /// The executor of a draft model.
+  struct Draft {
+    var text: SimulatedExecutor.Text
+    var blocks = 256
+    var blockSize = 16
+    var vocabularySize = 64
+    var maximumContextLength = 2048
+    var failingStep: Int?
+
+    func executor() throws -> sending SimulatedExecutor {
+      try SimulatedExecutor(
+        blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
+        maximumContextLength: maximumContextLength, text: text, failingStep: failingStep, model: "draft")
+    }
+  }
+
   var blocks = 256
   var blockSize = 16
   var vocabularySize = 64
@@ -29,6 +45,7 @@ struct Setup {
   var failingStep: Int?
   var configuration = EngineConfiguration(targetStepTime: .zero, adaptsDraftLength: false, checkIntegrityOnIdle: true)
   var record = SimulatedExecutor.Record()
+  var draft: Draft?
 
   func executor() throws -> SimulatedExecutor {
     try SimulatedExecutor(
@@ -37,12 +54,13 @@ struct Setup {
       failingStep: failingStep, record: record)
   }
 
-  func engine(start: Bool = true) throws -> EngineCore {
+  func engine(start: Bool = true, fileTier: FaultyTier? = nil) throws -> EngineCore {
     let engine = try EngineCore(
       executor: SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
         maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-        failingStep: failingStep, record: record), configuration: configuration)
+        failingStep: failingStep, record: record), draftExecutor: draft?.executor(), configuration: configuration,
+      fileTier: fileTier)
     if start { engine.start() }
     return engine
   }

@@ -81,4 +81,40 @@ struct RealModelTests {
       await engine.stop()
     }
   }
+
+  /// A model that drafts for itself guesses right each time, or its cache is not what it should be.
+  @Test func aModelThatDraftsForItselfIsAlwaysRight() async throws {
+    let path = try #require(ModelFile.path(ModelFile.smolLM2))
+    let weights = try ModelWeights(path: path, threads: 2)
+    let threads = try ThreadPool(threadCount: 2)
+    let engine = try EngineCore(
+      executor: CPUModelExecutor(
+        weights: weights, configuration: .init(blockCount: 64, threads: 2), threadPool: threads),
+      draftExecutor: draftExecutor(weights, threads),
+      configuration: EngineConfiguration(
+        targetStepTime: .zero, specMethod: .draft, numSpeculativeTokens: 3, adaptsDraftLength: false,
+        checkIntegrityOnIdle: true))
+    engine.start()
+    let requests = Self.prompts.enumerated().map { index, prompt in
+      EngineRequest(
+        prompt: prompt,
+        sampling: SamplingParameters(
+          temperature: index % 2 == 0 ? 0.8 : 0, topP: 0.95, presencePenalty: 0.1, seed: 3, maxTokens: 24,
+          ignoreEOS: true))
+    }
+    let handles = try requests.map { try engine.generate($0) }
+    for (request, handle) in zip(requests, handles) {
+      #expect(try await collect(handle).tokens[0] == (try reference(weights, request, count: 24)))
+    }
+    let statistics = engine.statistics
+    #expect(statistics.draftedTokens > 40)
+    #expect(statistics.acceptedTokens == statistics.draftedTokens)
+    await engine.drain()
+    try await expectClean(engine)
+    await engine.stop()
+  }
+
+  private func draftExecutor(_ weights: ModelWeights, _ threads: ThreadPool) throws -> sending (any ModelExecutor)? {
+    try CPUModelExecutor(weights: weights, configuration: .init(blockCount: 64, threads: 2), threadPool: threads)
+  }
 }

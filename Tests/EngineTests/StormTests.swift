@@ -105,17 +105,49 @@ import Testing
   }
 
   @Test(arguments: 0..<6) func nothingLeaksAndNothingIsWrong(seed: Int) async throws {
+    try await run(seed: seed, Setup())
+  }
+
+  /// The same with blocks that go down and come up, on disks that fail in turn.
+  @Test(arguments: 0..<6) func norBelowThePool(seed: Int) async throws {
     var setup = Setup()
+    setup.configuration.swapSpace = [0, 20, 200][seed % 3] * (256 + 64)
+    setup.configuration.offloadThreshold = [0.5, 0, 1][seed % 3]
+    setup.configuration.prefetchBlocks = 1 + seed
+    // Dearer than bringing blocks up.
+    setup.cost = SimulatedExecutor.Cost(token: .microseconds(20))
+    let tiers = (0..<2).map { _ in FaultyTier(capacity: 100) }
+    let (faults, base) = (FaultyTier.Fault.allCases, setup)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await run(seed: seed, base, tiers: tiers) }
+      group.addTask {
+        var random = SplitMix64(seed: UInt64(seed))
+        while !Task.isCancelled {
+          for tier in tiers { tier.fault = random.next() % 2 == 0 ? .none : faults[Int(random.next() % 9)] }
+          try? await Task.sleep(for: .milliseconds(5))
+        }
+        for tier in tiers { tier.fault = .none }
+      }
+      try await group.next()
+      group.cancelAll()
+    }
+  }
+
+  private func run(seed: Int, _ base: Setup, tiers: [FaultyTier] = []) async throws {
+    var setup = base
     setup.blocks = [20, 40, 100][seed % 3]
     setup.text = seed % 2 == 0 ? .repeating(period: 7) : .random
     setup.configuration.maxNumSeqs = 12
     setup.configuration.maxNumBatchedTokens = 100
     setup.configuration.prefillChunkSize = 40
     setup.configuration.handoffChunkSize = 32
-    setup.configuration.enablePrefixCaching = seed != 4
+    setup.configuration.enablePrefixCaching = seed != 4 || !tiers.isEmpty
     setup.configuration.batchSchedulerPolicy = seed % 2 == 0 ? .fifo : .lifo
     setup.configuration.maxQueueWait = .seconds(120)
-    let storm = Storm(setup: setup, engine: try setup.engine(), other: try setup.engine())
+    setup.configuration.specMethod = [.ngram, .suffix, .draft][seed / 2 % 3]
+    setup.draft = .init(text: .repeating(period: 14), blocks: 30)
+    let storm = Storm(
+      setup: setup, engine: try setup.engine(fileTier: tiers.first), other: try setup.engine(fileTier: tiers.last))
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in 0..<24 {
         group.addTask {

@@ -85,6 +85,80 @@ import Testing
     #expect(chiSquare < 52.6)
   }
 
+  /// The same over many seeds and samples at one position each, through every filter, penalty and bias: whichever of the
+  /// noise's coordinates varies, the draws are as good as independent. 3,000 fixed seeds, so the outcome never changes.
+  @Test(arguments: [
+    SamplingParameters(), SamplingParameters(temperature: 0.7, topK: 8), SamplingParameters(topP: 0.8),
+    SamplingParameters(temperature: 1.5, minP: 0.1), SamplingParameters(topK: 12, topP: 0.9, minP: 0.02),
+    SamplingParameters(repetitionPenalty: 1.4, frequencyPenalty: 0.5, presencePenalty: 0.3),
+    SamplingParameters(logitBias: [3: 1.5, 7: -2]),
+  ])
+  func frequenciesOverSeedsFollowTheDefinition(parameters: SamplingParameters) throws {
+    let logits = randomLogits(20, seed: 31, spread: 2)
+    let (prompt, output): ([TokenID], [TokenID]) = ([1, 2, 2], [2, 5, 5, 9])
+    let expected = defined(logits, parameters, prompt: prompt, output: output)
+    var sampler = Sampler(vocabularySize: logits.count, endOfGenerationTokens: [])
+    let context = TokenCounts(prompt: prompt, output: output, parameters: parameters)
+    var counts = [Double](repeating: 0, count: logits.count)
+    for seed in 0..<3_000 {
+      for sampleIndex in 0..<4 {
+        var parameters = parameters
+        parameters.seed = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15
+        let token = try logits.withUnsafeBufferPointer {
+          try sampler.sample(
+            logits: $0, parameters: parameters, sampleIndex: sampleIndex, position: 7, context: context)
+        }
+        counts[Int(token.id)] += 1
+      }
+    }
+    var chiSquare = 0.0
+    for (count, probability) in zip(counts, expected) {
+      if probability == 0 {
+        #expect(count == 0)
+      } else {
+        chiSquare += (count - 12_000 * probability) * (count - 12_000 * probability) / (12_000 * probability)
+      }
+    }
+    // Exceeded by chance once in 1,000 with 19 degrees of freedom; filters leave fewer.
+    #expect(chiSquare < 43.8)
+  }
+
+  /// The distribution by the definition, written down as plainly as it goes.
+  private func defined(
+    _ logits: [Float], _ parameters: SamplingParameters, prompt: [TokenID], output: [TokenID]
+  ) -> [Double] {
+    var changed = logits.map(Double.init)
+    for (token, bias) in parameters.logitBias { changed[Int(token)] += Double(bias) }
+    for token in Set(prompt + output).map(Int.init) {
+      let penalty = Double(parameters.repetitionPenalty)
+      changed[token] = changed[token] > 0 ? changed[token] / penalty : changed[token] * penalty
+      let count = output.filter { Int($0) == token }.count
+      changed[token] -= Double(parameters.frequencyPenalty) * Double(count)
+      if count > 0 { changed[token] -= Double(parameters.presencePenalty) }
+    }
+    var probabilities = softmax(changed.map { Float($0) }, temperature: Double(parameters.temperature))
+    func keep(_ isKept: (Int) -> Bool) {
+      for token in probabilities.indices where !isKept(token) { probabilities[token] = 0 }
+      let total = probabilities.reduce(0, +)
+      probabilities = probabilities.map { $0 / total }
+    }
+    let order = probabilities.indices.sorted { (-probabilities[$0], $0) < (-probabilities[$1], $1) }
+    if parameters.topK > 0 { keep { order.prefix(parameters.topK).contains($0) } }
+    let largest = probabilities.max() ?? 0
+    let above = probabilities.map { $0 >= Double(parameters.minP) * largest }
+    if parameters.topP < 1 {
+      var mass = 0.0
+      var nucleus: Set<Int> = []
+      for token in order where mass < Double(parameters.topP) {
+        mass += probabilities[token]
+        nucleus.insert(token)
+      }
+      keep { nucleus.contains($0) }
+    }
+    keep { above[$0] }
+    return probabilities
+  }
+
   @Test func filteredFrequenciesFollowTheRenormalisedSoftmax() throws {
     let logits: [Float] = [2, 1, 0.5, 0, -1, -4]
     let parameters = SamplingParameters(temperature: 1, topK: 3, seed: 5)

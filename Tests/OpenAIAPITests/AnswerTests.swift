@@ -47,6 +47,30 @@ import Testing
     }
   }
 
+  /// Of `best_of` samples the n likeliest by token, not by sum; their log-probabilities stay inside unless asked for.
+  @Test(arguments: [false, true]) func theBestOfSeveral(asksForLogprobs: Bool) async throws {
+    let logprobs: [[Float]] = [[-2], [-0.5, -0.5, -0.5, -0.5], [-1, -0.1], [-3]]
+    let router = ScriptedRouter { request, sink in
+      guard request.sampling.n == 4, request.sampling.logprobs == 0 else {
+        throw ServingError(.internalError, "asked for \(request.sampling)")
+      }
+      for sample in 0..<4 {
+        let tokens = logprobs[sample].map { GeneratedToken(id: 1, logprob: $0) }
+        try await sink.send(
+          GenerationUpdate(outputs: [SampleOutput(sample: sample, tokens: tokens, text: "\(sample)", finish: .stop)]))
+      }
+      try await sink.send(GenerationUpdate(usage: GenerationUsage(promptTokens: 1, completionTokens: 8)))
+    }
+    try await Server.run(router) { server in
+      let extra = asksForLogprobs ? #","logprobs":0"# : ""
+      let reply = try await server.post("/v1/completions", #"{"prompt":"x","n":2,"best_of":4"# + extra + "}")
+      let choices = try #require(try reply.json["choices"] as? [[String: Any]])
+      #expect(choices.map { $0["text"] as? String } == ["1", "2"])
+      #expect(choices.map { $0["index"] as? Int } == [0, 1])
+      #expect(choices.allSatisfy { ($0["logprobs"] is NSNull) == !asksForLogprobs })
+    }
+  }
+
   @Test func severalPromptsAndSamplesAreNumberedPromptByPrompt() async throws {
     let router = ScriptedRouter { request, sink in
       guard case .text(let prompt) = request.prompt else { throw ServingError(.internalError, "no text") }

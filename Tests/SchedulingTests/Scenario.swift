@@ -6,7 +6,7 @@ import ServingTypes
 ///
 ///     # a comment
 ///     config block_size=4 blocks=16 max_num_seqs=4 ...
-///     > add a prompt=10 [seed=1] [n=2] [priority=1] [lent] [received]
+///     > add a prompt=10 [seed=1] [n=2] [priority=1] [tenant=x] [prompt_logits] [lent] [received]
 ///     > step [at=20ms]
 ///     a: prefill 0..<8
 ///     > finish a
@@ -73,6 +73,8 @@ struct Scenario {
     configuration.targetStepTime = .milliseconds(try words.int("target_step_time", 0))
     configuration.maxQueueWait = .milliseconds(try words.int("max_queue_wait", 1000))
     configuration.policy = words["policy"] == "lifo" ? .lifo : .fifo
+    configuration.fairShare = words["fair_share"].flatMap(FairSharePolicy.init) ?? .none
+    configuration.fairShareQuantum = try words.int("quantum", 8)
     scheduler = Scheduler(
       configuration: configuration,
       pool: BlockPool(blockCount: try words.int("blocks", 16), isCaching: words["caching"] != "off"))
@@ -125,8 +127,9 @@ struct Scenario {
     let group = SequenceGroup(
       key: nextKey, samples: [[TokenID]](repeating: tokens, count: try words.int("n", 1)), prefixCount: tokens.count,
       hashes: BlockHash.chain(tokens: tokens, blockSize: size, salt: ""),
-      root: BlockHash.root(salt: "", blockSize: size), priority: try words.int("priority", 0), arrival: start + now,
-      isLent: words.has("lent"), isReceived: words.has("received"))
+      root: BlockHash.root(salt: "", blockSize: size), priority: try words.int("priority", 0),
+      tenant: words["tenant"] ?? "", arrival: start + now, isLent: words.has("lent"),
+      isReceived: words.has("received"), promptLogitCount: words.has("prompt_logits") ? tokens.count - 1 : 0)
     groups[words.subject] = group
     names[nextKey] = words.subject
     nextKey += 1
@@ -156,14 +159,15 @@ struct Scenario {
       let range = "\(segment.start)..<\(segment.start + segment.count + segment.draftCount)"
       lines.append(
         "\(name(segment.sequence)): \(segment.isDecode ? "decode" : "prefill") \(range)"
-          + (segment.logitCount > 0 ? " logits \(segment.logitCount)" : ""))
+          + (segment.logitCount > 0 ? " logits \(segment.logitCount)" : "")
+          + (segment.promptLogitCount > 0 ? " prompt \(segment.promptLogitCount)" : ""))
     }
     for segment in output.segments {
       let sequence = segment.sequence
       let end = segment.start + segment.count
       scheduler.advance(sequence, to: end) { _ in 0 }
       sequence.drafts.removeAll()
-      guard segment.logitCount > 0 else { continue }
+      guard segment.logitCount > segment.promptLogitCount else { continue }
       if sequence.group.isLent {
         scheduler.end(sequence.group)
       } else if sequence.group.isForked {

@@ -60,6 +60,19 @@ public struct Sampler {
     return withLogprobs(token, count, logits, raw.value)
   }
 
+  /// A given token's log-probability, and those of the `count` likeliest.
+  ///
+  /// - Throws: `internalError` where the logits are not finite.
+  public mutating func logprobs(
+    of token: TokenID, count: Int, logits: UnsafeBufferPointer<Float>, position: Int
+  ) throws(ServingError) -> GeneratedToken {
+    let raw = LogitScan.maximum(logits)
+    guard raw.allFinite, token >= 0, Int(token) < logits.count else {
+      throw ServingError(.internalError, "the model's logits before position \(position) are not all finite numbers")
+    }
+    return withLogprobs(token, count, logits, raw.value)
+  }
+
   private static func changesLogits(_ parameters: SamplingParameters, _ context: TokenCounts) -> Bool {
     !parameters.logitBias.isEmpty || !context.entries.isEmpty || context.outputCount < parameters.minTokens
   }

@@ -48,6 +48,17 @@ struct Answer: Sendable {
     if update.route != nil || update.timeline != nil { explanations.append((update.route, update.timeline)) }
   }
 
+  /// Leaves of each prompt's choices those with the highest log-probability per token, the highest first.
+  ///
+  /// For a complete answer; usage still counts what was generated.
+  mutating func keepLikeliest(_ count: Int) {
+    choices = stride(from: 0, to: choices.count, by: samples).flatMap { start in
+      let all = choices[start..<start + samples].map { ($0, $0.meanLogprob) }.enumerated()
+      let order = all.sorted { ($1.element.1, $0.offset) < ($0.element.1, $1.offset) }
+      return order.prefix(count).map(\.element.0)
+    }
+  }
+
   /// Whether every choice has ended and every prompt's usage is known.
   func checkComplete() throws(ServingError) {
     guard choices.allSatisfy({ $0.finish != nil }), promptsWithUsage.count * samples == choices.count else {

@@ -23,7 +23,7 @@ struct AnswerEncoder: Sendable {
     tokenBytes: @escaping @Sendable (TokenID) -> [UInt8]
   ) {
     kind = call.kind
-    writesLogprobs = call.fields.sampling.logprobs != nil
+    writesLogprobs = call.fields.sampling.logprobs != nil && !call.fields.hidesLogprobs
     writesTokenIDs = call.fields.returnsTokenIDs
     self.tokenBytes = tokenBytes
     func head(_ object: String) -> [UInt8] {

@@ -15,6 +15,21 @@ struct CompletionRequest: Sendable {
     prompts = try Self.prompts(try body.required("prompt"))
     fields.sampling.maxTokens = fields.sampling.maxTokens ?? Self.defaultMaxTokens
     fields.sampling.logprobs = try body.integer("logprobs")
+    if let bestOf = try body.integer("best_of"), bestOf > fields.sampling.n { try draw(bestOf) }
+  }
+
+  /// Draws more samples than the answer has; their log-probabilities decide which.
+  private mutating func draw(_ bestOf: Int) throws(APIError) {
+    guard bestOf <= SamplingParameters.maximumSamples else {
+      throw .invalid("best_of", "best_of is \(bestOf); it must be at most \(SamplingParameters.maximumSamples)")
+    }
+    if fields.stream {
+      throw .invalid("best_of", "best_of above n cannot be streamed: which are the best is known in the end")
+    }
+    fields.keptSamples = fields.sampling.n
+    fields.sampling.n = bestOf
+    fields.hidesLogprobs = fields.sampling.logprobs == nil
+    fields.sampling.logprobs = fields.sampling.logprobs ?? 0
   }
 
   private static func prompts(_ value: WireValue) throws(APIError) -> [GenerationRequest.Prompt] {

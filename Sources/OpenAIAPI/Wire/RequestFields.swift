@@ -13,6 +13,10 @@ struct RequestFields: Sendable {
   var priority: Int
   var explains: Bool
   var returnsTokenIDs: Bool
+  /// Of each prompt's samples the answer has so many, the likeliest; nil is all.
+  var keptSamples: Int?
+  /// The log-probabilities are for choosing, not for the answer.
+  var hidesLogprobs = false
 
   init(_ body: WireObject) throws(APIError) {
     model = try body.string("model") ?? ""
@@ -28,7 +32,7 @@ struct RequestFields: Sendable {
     explains = try body.boolean("explain") ?? false
     returnsTokenIDs = try body.boolean("return_token_ids") ?? false
     sampling = try Self.sampling(body)
-    try UnsupportedFields.check(body, samples: sampling.n)
+    try UnsupportedFields.check(body)
   }
 
   private static func sampling(_ body: WireObject) throws(APIError) -> SamplingParameters {

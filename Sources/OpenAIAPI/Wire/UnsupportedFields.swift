@@ -1,12 +1,9 @@
 /// Refuses what would change the answer and is not served; other unknown fields are ignored, as vLLM does.
 enum UnsupportedFields {
-  static func check(_ body: WireObject, samples: Int) throws(APIError) {
+  static func check(_ body: WireObject) throws(APIError) {
     for field in fields {
       guard let value = body.value(field.name), !field.neutral.contains(value) else { continue }
       throw .invalid(field.name, "\(field.name) is not supported\(field.hint)")
-    }
-    if let bestOf = try body.integer("best_of"), bestOf > samples {
-      throw .invalid("best_of", "best_of above n is not supported; ask for n samples and choose among them")
     }
   }
 

@@ -48,16 +48,32 @@ struct EngineOptions: ParsableArguments {
   var maxQueuedRequests: String?
   @Option(help: ArgumentHelp("fifo or lifo.", valueName: "policy"))
   var batchSchedulerPolicy: String?
+  @Option(help: ArgumentHelp("none or deficit_round_robin: turns by tenant.", valueName: "policy"))
+  var fairSharePolicy: String?
   @Option(help: ArgumentHelp("Least time between steps.", valueName: "time"))
   var schedulingInterval: String?
   @Option(help: ArgumentHelp("How long an idle engine waits for company.", valueName: "time"))
   var batchMergeWindow: String?
   @Flag(inversion: .prefixedNo, help: "Draft tokens and verify them in one pass.")
   var enableSpecDecode: Bool?
-  @Option(help: ArgumentHelp("How drafts are made: ngram.", valueName: "method"))
+  @Option(help: ArgumentHelp("How drafts are made: ngram, suffix, or draft: by a smaller model.", valueName: "method"))
   var specMethod: String?
+  @Option(help: ArgumentHelp("A smaller model of the same vocabulary, which drafts.", valueName: "file"))
+  var draftModel: String?
   @Option(help: ArgumentHelp("Draft tokens of a sequence and step at most.", valueName: "n"))
   var numSpeculativeTokens: String?
+  @Option(help: ArgumentHelp("Host memory for blocks that the pool has no room for; 0 is none.", valueName: "size"))
+  var swapSpace: String?
+  @Option(help: ArgumentHelp("Folder of a file for blocks that host memory has no room for.", valueName: "path"))
+  var offloadDir: String?
+  @Option(help: ArgumentHelp("The file's size at most.", valueName: "size"))
+  var offloadSpace: String?
+  @Option(help: ArgumentHelp("Threads that move blocks down and up.", valueName: "n"))
+  var offloadNumThreads: String?
+  @Option(help: ArgumentHelp("Share of the pool beyond which unused blocks are copied down.", valueName: "share"))
+  var offloadThreshold: String?
+  @Option(help: ArgumentHelp("Blocks of a sequence that come up at once.", valueName: "n"))
+  var prefetchBlocks: String?
   @Flag(inversion: .prefixedNo, help: "Prove on idle that no block leaked.")
   var checkIntegrityOnIdle: Bool?
 }

@@ -6,8 +6,6 @@ import ServingTypes
 
 /// The engine, its kernels and its memory.
 struct EngineSettings: Sendable {
-  enum SpecMethod: String, CaseIterable { case ngram }
-
   var engine: EngineConfiguration
   var kernels: KernelArithmetic
   /// Nil: the fastest that the processor can run. Only benchmarks choose.
@@ -21,6 +19,8 @@ struct EngineSettings: Sendable {
   /// Nil: what the machine has free, divided by `localWorkers`.
   var memoryBudget: Int?
   var localWorkers: Int
+  /// The GGUF file of the model that drafts.
+  var draftModel: String?
 
   init(_ options: EngineOptions, _ reader: inout ParameterReader) {
     let defaults = EngineConfiguration()
@@ -36,6 +36,7 @@ struct EngineSettings: Sendable {
       aliases: ["gpu_memory_utilization"])
     memoryBudget = reader.optionalByteCount("memory_budget", flag: options.memoryBudget)
     localWorkers = reader.integer("local_workers", flag: options.localWorkers, default: 1, in: 1...1024)
+    draftModel = reader.string("draft_model", flag: options.draftModel)
     engine = EngineConfiguration(
       enablePrefixCaching: reader.boolean(
         "enable_prefix_caching", flag: options.enablePrefixCaching, default: defaults.enablePrefixCaching,
@@ -60,18 +61,28 @@ struct EngineSettings: Sendable {
         "max_queued_requests", flag: options.maxQueuedRequests, default: defaults.maxQueuedRequests, in: count),
       batchSchedulerPolicy: reader.choice(
         "batch_scheduler_policy", flag: options.batchSchedulerPolicy, default: defaults.batchSchedulerPolicy),
+      fairSharePolicy: reader.choice(
+        "fair_share_policy", flag: options.fairSharePolicy, default: defaults.fairSharePolicy),
       schedulingInterval: reader.duration(
         "scheduling_interval", flag: options.schedulingInterval, default: defaults.schedulingInterval),
       batchMergeWindow: reader.duration(
         "batch_merge_window", flag: options.batchMergeWindow, default: defaults.batchMergeWindow),
       enableSpecDecode: reader.boolean(
         "enable_spec_decode", flag: options.enableSpecDecode, default: defaults.enableSpecDecode),
+      specMethod: reader.choice(
+        "spec_method", flag: options.specMethod, default: draftModel == nil ? .ngram : .draft),
       numSpeculativeTokens: reader.integer(
         "num_speculative_tokens", flag: options.numSpeculativeTokens, default: defaults.numSpeculativeTokens,
         in: 0...64),
       checkIntegrityOnIdle: reader.boolean(
         "check_integrity_on_idle", flag: options.checkIntegrityOnIdle, default: defaults.checkIntegrityOnIdle))
-    _ = reader.choice("spec_method", flag: options.specMethod, default: SpecMethod.ngram)
+    Self.readTiers(options, &reader, into: &engine)
+    if (draftModel != nil) != (engine.specMethod == .draft) {
+      reader.note(
+        problem: draftModel == nil
+          ? "spec_method is draft, and draft_model is missing"
+          : "draft_model is given, and spec_method is \(engine.specMethod.rawValue)")
+    }
   }
 
   /// Processors that this process may use, by its affinity and its cgroup's quota.

@@ -15,7 +15,10 @@ struct WorkerProcess {
     defer { directory?.close() }
     let registry = MetricsRegistry()
     let loaded = try LoadedModel(settings.model, threads: settings.engine.threads)
-    let engine = try loaded.makeEngine(settings.engine, logger: logger)
+    var engineSettings = settings.engine
+    // Who only computes prompts has nothing to guess, and needs no draft model.
+    if settings.role == .prefill { engineSettings.engine.enableSpecDecode = false }
+    let engine = try loaded.makeEngine(engineSettings, logger: logger)
     let channels = try settings.server.channels(blockBytes: engine.layout.blockBytes())
     defer { channels.close() }
     var transport = try settings.server.serverTransport()

@@ -1,14 +1,11 @@
-import CKernels
-import Foundation
 import ModelRuntime
-import ServingTestKit
 import ServingTypes
 
 /// Random tensors of every type, with scales in a sensible range.
-enum RandomTensor {
-  static let types: [GGUFTensorType] = [.f32, .f16, .bf16, .q40, .q41, .q50, .q51, .q80, .q4K, .q5K, .q6K]
+public enum RandomTensor {
+  public static let types: [GGUFTensorType] = [.f32, .f16, .bf16, .q40, .q41, .q50, .q51, .q80, .q4K, .q5K, .q6K]
 
-  static func bytes(_ type: GGUFTensorType, count: Int, using random: inout SplitMix64) -> [UInt8] {
+  public static func bytes(_ type: GGUFTensorType, count: Int, using random: inout SplitMix64) -> [UInt8] {
     let block = type.block ?? (1, 1)
     var bytes: [UInt8] = []
     for _ in 0..<count / block.size {
@@ -42,25 +39,25 @@ enum RandomTensor {
 }
 
 /// A model of random weights, small enough to run everywhere, with the parts of its architecture.
-struct TinyModel {
-  static let vocabulary = 150
+public struct TinyModel {
+  public static let vocabulary = 150
 
-  var architecture: ModelArchitecture
-  var embedding = 256
-  var feedForward = 512
-  var heads = 4
-  var kvHeads = 2
-  var headSize = 64
-  var layers = 3
-  var context = 2_048
+  public var architecture: ModelArchitecture
+  public var embedding = 256
+  public var feedForward = 512
+  public var heads = 4
+  public var kvHeads = 2
+  public var headSize = 64
+  public var layers = 3
+  public var context = 2_048
   /// Called for each tensor before it is written; may change its dimensions, or return nil to leave it out.
-  var change: (String, [Int]) -> [Int]? = { $1 }
+  public var change: (String, [Int]) -> [Int]? = { $1 }
   /// Metadata to leave out or to replace.
-  var metadata: [String: GGUFWriter.Value?] = [:]
+  public var metadata: [String: GGUFWriter.Value?] = [:]
 
-  init(_ architecture: ModelArchitecture) { self.architecture = architecture }
+  public init(_ architecture: ModelArchitecture) { self.architecture = architecture }
 
-  func file() throws -> GGUFFile {
+  public func file() throws -> GGUFFile {
     var random = SplitMix64(seed: 7)
     var writer = GGUFWriter()
     for (key, value) in standardMetadata {
@@ -136,7 +133,7 @@ struct TinyModel {
     return result
   }
 
-  static func prompt(_ count: Int, seed: UInt64) -> [TokenID] {
+  public static func prompt(_ count: Int, seed: UInt64) -> [TokenID] {
     var random = SplitMix64(seed: seed)
     return (0..<count).map { _ in TokenID.random(in: 0..<TokenID(vocabulary), using: &random) }
   }

@@ -1,0 +1,38 @@
+import Engine
+import ServingTypes
+
+// What lies below the pool.
+extension EngineSettings {
+  private static let defaultSwapSpace = 4 << 30
+
+  static func readTiers(
+    _ options: EngineOptions, _ reader: inout ParameterReader, into engine: inout EngineConfiguration
+  ) {
+    let defaults = EngineConfiguration()
+    engine.swapSpace = reader.optionalByteCount("swap_space", flag: options.swapSpace) ?? defaultSwapSpace
+    reader.noteDefault("4GiB")
+    engine.offloadDir = reader.string("offload_dir", flag: options.offloadDir)
+    engine.offloadSpace =
+      reader.optionalByteCount("offload_space", flag: options.offloadSpace) ?? defaults.offloadSpace
+    reader.noteDefault("16GiB")
+    engine.offloadNumThreads = reader.integer(
+      "offload_num_threads", flag: options.offloadNumThreads, default: defaults.offloadNumThreads, in: 1...64)
+    engine.offloadThreshold = reader.number(
+      "offload_threshold", flag: options.offloadThreshold, default: defaults.offloadThreshold, in: 0...1)
+    engine.prefetchBlocks = reader.integer(
+      "prefetch_blocks", flag: options.prefetchBlocks, default: defaults.prefetchBlocks, in: 1...1024)
+  }
+
+  /// The engine's configuration with no more swap space than the machine has beside weights and pool.
+  ///
+  /// - Parameters:
+  ///   - poolBytes: what the pool takes once all of it is in use.
+  ///   - blockBytes: less than a few of these are not worth a tier.
+  func fitting(poolBytes: Int, blockBytes: Int) -> EngineConfiguration {
+    var fitting = engine
+    let left = MachineMemory.available() / localWorkers - poolBytes
+    fitting.swapSpace = left < 8 * blockBytes ? 0 : min(engine.swapSpace, left)
+    if fitting.swapSpace < 2 * blockBytes { fitting.swapSpace = 0 }
+    return fitting
+  }
+}

@@ -1,0 +1,53 @@
+import ServingTestKit
+import SpeculativeDecoding
+import Testing
+
+@Suite struct StepCostLineTests {
+  @Test func findsTheLine() {
+    var costs = StepCostLine()
+    #expect(!costs.isMeasured)
+    for round in 0..<200 { costs.observe(tokens: 1 + round % 40, seconds: 0.02 + 0.001 * Double(1 + round % 40)) }
+    #expect(costs.isMeasured)
+    #expect(abs(costs.line.fixed - 0.02) < 0.002)
+    #expect(abs(costs.line.perToken - 0.001) < 0.0001)
+  }
+
+  @Test func remembersTheSizesThatAreNotRunNow() {
+    var costs = StepCostLine()
+    for _ in 0..<20 { costs.observe(tokens: 1, seconds: 0.022) }
+    for _ in 0..<200 { costs.observe(tokens: 5, seconds: 0.03) }
+    #expect(abs(costs.line.perToken - 0.002) < 0.0002)
+  }
+
+  @Test func oneDisturbedStepChangesLittle() {
+    var costs = StepCostLine()
+    for _ in 0..<50 {
+      costs.observe(tokens: 1, seconds: 0.02)
+      costs.observe(tokens: 5, seconds: 0.024)
+    }
+    costs.observe(tokens: 5, seconds: 10)
+    #expect(costs.line.perToken < 0.006)
+  }
+
+  @Test func aVerdictAgainstDraftsFades() {
+    var costs = StepCostLine()
+    for _ in 0..<20 {
+      costs.observe(tokens: 1, seconds: 0.02)
+      costs.observe(tokens: 5, seconds: 0.2)
+    }
+    #expect(costs.line.perToken > 0.04)
+    for _ in 0..<3_000 { costs.observe(tokens: 1, seconds: 0.02) }
+    #expect(costs.line.perToken < 0.005)
+  }
+
+  @Test func tokensNeverSeemFree() {
+    var costs = StepCostLine()
+    for round in 0..<100 { costs.observe(tokens: 1 + round % 8, seconds: 0.02 - 0.0001 * Double(round % 8)) }
+    #expect(costs.line.perToken > 0)
+    #expect(costs.line.fixed > 0)
+    costs.observe(tokens: 0, seconds: 1)
+    costs.observe(tokens: 1, seconds: .nan)
+    costs.observe(tokens: 1_000_000, seconds: 30)
+    #expect(costs.line.fixed.isFinite && costs.line.perToken.isFinite)
+  }
+}
