@@ -14,7 +14,7 @@ public struct MetricsSnapshot: Sendable {
 
   /// - Throws: `invalidArgument` that names the line which is no sample.
   public init(parsing text: String) throws(ServingError) {
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       var parser = MetricsLineParser(line)
       guard let sample = parser.sample() else {
         if parser.isBlank { continue }
