@@ -14,7 +14,9 @@ public struct MetricsSnapshot: Sendable {
 
   /// - Throws: `invalidArgument` that names the line which is no sample.
   public init(parsing text: String) throws(ServingError) {
-    for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+    // A carriage return and a line feed are one character.
+    let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    for (index, line) in lines.enumerated() {
       var parser = MetricsLineParser(line)
       guard let sample = parser.sample() else {
         if parser.isBlank { continue }
