@@ -15,6 +15,7 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let hummingbird: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTP: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -112,7 +113,7 @@ let shellTargets: [Target] = [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
       "Directory",
       "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf, nio, nioPosix, nioHTTP1,
     ],
     swiftSettings: strict),
 ]

@@ -7,6 +7,7 @@ enum WorkerMetrics {
   static func register(in registry: MetricsRegistry, engine: EngineCore, transfers: TransferStatistics) {
     let blockBytes = engine.layout.blockBytes()
     registry.onCollect { collector in
+      limits(engine, collector)
       blocks(engine.statistics, blockBytes: blockBytes, collector)
       scheduling(engine.statistics, collector)
       tokens(engine.statistics, collector)
@@ -23,6 +24,9 @@ enum WorkerMetrics {
     collector.gauge("kv_cached_blocks", help: "Prefix-cache blocks that nobody uses now.", engine.cachedBlocks)
     collector.gauge("kv_free_blocks", help: "Blocks that hold nothing.", engine.freeBlocks)
     collector.gauge("kv_pinned_blocks", help: "Blocks pinned by transfers.", engine.pinnedBlocks)
+    collector.gauge(
+      "kv_fragmentation", help: "Room in running sequences' blocks that holds nothing yet, as a share of all.",
+      ratio(engine.emptySlots, engine.tableSlots))
     let usage = ratio(engine.activeBlocks, engine.blockCount)
     collector.gauge("memory_usage", help: "Active blocks as a share of the pool.", usage)
     collector.gauge("gpu_mem_usage", help: "The same as memory_usage.", usage)

@@ -128,6 +128,13 @@ final class EngineLoop {
     statistics.freeBlocks = pool.freeCount
     statistics.pinnedBlocks = pool.pinnedCount
     statistics.evictions = pool.evictions
+    statistics.tableSlots = 0
+    statistics.emptySlots = 0
+    for sequence in scheduler.running {
+      let slots = sequence.table.count * blockSize
+      statistics.tableSlots += slots
+      statistics.emptySlots += max(0, slots - sequence.computedCount)
+    }
     statistics.runningSequences = scheduler.running.count
     statistics.waitingSequences = scheduler.waiting.count
     statistics.receivingRequests = scheduler.receiving.count

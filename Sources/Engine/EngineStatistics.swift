@@ -29,6 +29,10 @@ public struct EngineStatistics: Hashable, Sendable {
   public var freeBlocks = 0
   /// Active blocks that a transfer holds a pin on.
   public var pinnedBlocks = 0
+  /// Tokens that the blocks of running sequences have room for, shared blocks counted for each of them.
+  public var tableSlots = 0
+  /// Those of them that hold no keys and values yet.
+  public var emptySlots = 0
   public var runningSequences = 0
   public var waitingSequences = 0
   /// Hand-offs that were admitted and wait for their blocks.

@@ -67,7 +67,7 @@ public final class CPUModelExecutor: ModelExecutor {
     let threads = if let threadPool { threadPool } else { try ThreadPool(threadCount: configuration.threads) }
     transformer = Transformer(
       weights: weights, arithmetic: configuration.arithmetic, kernels: kernels,
-      pool: threads, placement: try KVPlacement(memory: memory, layout: layout))
+      pool: threads, placement: try KVPlacement(memory: memory, layout: layout), contextLength: contextLength)
     self.layout = layout
     self.memory = memory
     vocabularySize = model.vocabularySize

@@ -57,7 +57,9 @@ public struct TinyModel {
 
   public init(_ architecture: ModelArchitecture) { self.architecture = architecture }
 
-  public func file() throws -> GGUFFile {
+  public func file() throws -> GGUFFile { try GGUFFile(bytes: bytes(), name: "tiny") }
+
+  public func bytes() -> [UInt8] {
     var random = SplitMix64(seed: 7)
     var writer = GGUFWriter()
     for (key, value) in standardMetadata {
@@ -108,7 +110,7 @@ public struct TinyModel {
         vector(prefix + "post_ffw_norm.weight", embedding, around: 1)
       }
     }
-    return try GGUFFile(bytes: writer.bytes(), name: "tiny")
+    return writer.bytes()
   }
 
   private var standardMetadata: [(String, GGUFWriter.Value)] {

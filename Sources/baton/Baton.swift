@@ -27,5 +27,7 @@ struct Baton: AsyncParsableCommand {
         130 interrupted
       """,
     version: "baton 0.1.0",
-    subcommands: [Serve.self, Router.self, Prefill.self, Decode.self, Generate.self, Bench.self, Model.self])
+    subcommands: [
+      Serve.self, Router.self, Prefill.self, Decode.self, Generate.self, Bench.self, Doctor.self, Model.self,
+    ])
 }

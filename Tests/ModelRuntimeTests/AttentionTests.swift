@@ -173,6 +173,25 @@ struct AttentionTests {
     }
   }
 
+  /// What is not finite reaches the output of its own query, and of no other.
+  @Test(arguments: [Float.nan, .infinity, -.infinity])
+  func whatIsNotFiniteStaysSo(value: Float) throws {
+    var paged = try Paged(length: 300)
+    let sound = try paged.attend(.portable, 280..<300, tile: 10)
+    let bad = (283 * paged.heads + 4) * paged.size
+    paged.queries[bad + 7] = value
+    for path in KernelPath.allCases.filter(\.isSupported) {
+      for (tile, split) in [(1, false), (4, true), (20, false)] {
+        let output = try paged.attend(path, 280..<300, tile: tile, split: split)
+        for first in stride(from: 0, to: output.count, by: paged.size) {
+          let head = output[first..<first + paged.size]
+          let isBad = first + 280 * paged.heads * paged.size == bad
+          #expect(isBad ? !head.contains { $0.isFinite } : head == sound[first..<first + paged.size])
+        }
+      }
+    }
+  }
+
   /// Every size of a register tile, and its remainders along positions and head size.
   @Test(arguments: 1...8, [16, 64, 80, 96, 128, 256])
   func headsAndSizes(group: Int, size: Int) throws {

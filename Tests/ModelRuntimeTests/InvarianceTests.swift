@@ -1,3 +1,4 @@
+import Foundation
 import ModelRuntime
 import ServingTestKit
 import ServingTypes
@@ -47,6 +48,18 @@ struct InvarianceTests {
     for blockSize in [8, 64] {
       #expect(try Self.logits(weights, prompt, chunk: 100, blockSize: blockSize) == whole, "blocks of \(blockSize)")
     }
+  }
+
+  /// Packing lets go of a mapped file's pages; a tied embedding is read from them again.
+  @Test(arguments: [ModelArchitecture.llama, .gemma3])
+  func mappedFiles(architecture: ModelArchitecture) throws {
+    let prompt = TinyModel.prompt(40, seed: 5)
+    let expected = try Self.logits(Self.weights(architecture), prompt, chunk: 40)
+    let file = FileManager.default.temporaryDirectory.appending(path: "baton-\(UUID().uuidString).gguf")
+    defer { try? FileManager.default.removeItem(at: file) }
+    try Data(TinyModel(architecture).bytes()).write(to: file)
+    let weights = try ModelWeights(path: file.path, threads: 2)
+    #expect(try Self.logits(weights, prompt, chunk: 40) == expected)
   }
 
   @Test(arguments: ModelArchitecture.allCases)

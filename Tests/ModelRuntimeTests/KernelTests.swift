@@ -83,6 +83,53 @@ struct KernelTests {
     }
   }
 
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported))
+  func squaresThatOverflowAreNotZeros(path: KernelPath) throws {
+    for value in [Float(3e19), .infinity, .nan] {
+      var x = [Float](repeating: 1, count: 64)
+      x[33] = value
+      var y = x
+      try Self.kernels(path).rms_norm(x, [Float](repeating: 1, count: 64), 1e-5, 64, &y)
+      #expect(!y.contains { $0.isFinite })
+    }
+  }
+
+  /// Every path chooses the same outlier and the same blocks; no garbage is left in their codes.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported))
+  func quantisingWhatIsNotFinite(path: KernelPath) throws {
+    for (first, second) in [(Float.nan, Float.infinity), (.infinity, .nan), (-.infinity, 1), (.nan, .nan)] {
+      for (one, two) in [(3, 70), (20, 85), (64, 65), (95, 0)] {
+        var x = Self.floats(96, seed: 12)
+        (x[one], x[two]) = (first, second)
+        var codes = [Int8](repeating: 1, count: 96)
+        var scales = [k_block_scale](repeating: .init(), count: 3)
+        var outlier = k_outlier()
+        try Self.kernels(path).quantize(x, 96, &codes, &scales, &outlier)
+        let column = Int(outlier.column)
+        let expected =
+          first.isNaN && second.isNaN ? min(one, two) : second.isNaN ? two : one
+        #expect(column == expected && !outlier.value.isFinite)
+        x[column] = 0
+        for block in 0..<3 {
+          let isFinite = !x[32 * block..<32 * block + 32].contains { !$0.isFinite }
+          #expect(scales[block].d.isFinite == isFinite && scales[block].sum.isFinite == isFinite)
+          if !isFinite { #expect(!codes[32 * block..<32 * block + 32].contains { $0 != 0 }) }
+        }
+      }
+    }
+  }
+
+  /// Where 127 ÷ the largest magnitude would be infinite.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported))
+  func quantisingTheSmallest(path: KernelPath) throws {
+    let x = [Float](repeating: 1e-37, count: 31) + [-3e-38]
+    var codes = [Int8](repeating: 1, count: 32)
+    var scale = k_block_scale()
+    try Self.kernels(path).quantize(x, 32, &codes, &scale, nil)
+    #expect(!codes.contains { $0 != 0 })
+    #expect(scale.sum == 0 && scale.low == 0 && scale.high == 0)
+  }
+
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), [32, 96, 1_536])
   func quantising(path: KernelPath, count: Int) throws {
     var x = Self.floats(count, seed: 5, scale: 300)

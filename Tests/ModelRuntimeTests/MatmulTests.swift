@@ -38,25 +38,30 @@ struct MatmulTests {
     var codes: [Int8]
     var scales: [k_block_scale]
     var outliers: [k_outlier]
+    /// Whether each token's largest activation is left out of the codes, as after a norm.
+    var takesOutliers: Bool
     var tokens: Int
     var columns: Int
 
-    init(_ values: [Float], tokens: Int) throws {
+    init(_ values: [Float], tokens: Int, takesOutliers: Bool = true, path: KernelPath = .portable) throws {
+      self.takesOutliers = takesOutliers
       self.values = values
       self.tokens = tokens
       columns = values.count / tokens
       codes = [Int8](repeating: 0, count: values.count)
       scales = [k_block_scale](repeating: .init(), count: values.count / 32)
       outliers = [k_outlier](repeating: .init(), count: tokens)
-      let kernels = try KernelTests.kernels(.portable)
+      let kernels = try KernelTests.kernels(path)
       for token in 0..<tokens {
         let row = token * columns
         values.withUnsafeBufferPointer { values in
           codes.withUnsafeMutableBufferPointer { codes in
             scales.withUnsafeMutableBufferPointer { scales in
-              kernels.quantize(
-                values.baseAddress! + row, columns, codes.baseAddress! + row, scales.baseAddress! + row / 32,
-                &outliers[token])
+              outliers.withUnsafeMutableBufferPointer { outliers in
+                kernels.quantize(
+                  values.baseAddress! + row, columns, codes.baseAddress! + row, scales.baseAddress! + row / 32,
+                  takesOutliers ? outliers.baseAddress! + token : nil)
+              }
             }
           }
         }
@@ -69,20 +74,28 @@ struct MatmulTests {
       let kernels = try KernelTests.kernels(path)
       let range = range ?? 0..<tokens
       var output = [Float](repeating: .nan, count: range.count * packed.rows)
+      withInput(range) { input in
+        var input = input
+        let product = quantized ? kernels.matmul_int8 : kernels.matmul_float
+        product?(&packed.matrix, &input, 0, packed.matrix.tiles, &output, packed.rows)
+      }
+      return output
+    }
+
+    func withInput(_ range: Range<Int>, _ body: (k_activations) -> Void) {
       values[(range.lowerBound * columns)...].withUnsafeBufferPointer { values in
         codes[(range.lowerBound * columns)...].withUnsafeBufferPointer { codes in
           scales[(range.lowerBound * columns / 32)...].withUnsafeBufferPointer { scales in
             outliers[range.lowerBound...].withUnsafeBufferPointer { outliers in
-              var input = k_activations(
-                values: values.baseAddress, codes: codes.baseAddress, scales: scales.baseAddress,
-                outliers: outliers.baseAddress, tokens: UInt32(range.count), columns: UInt32(columns))
-              let product = quantized ? kernels.matmul_int8 : kernels.matmul_float
-              product?(&packed.matrix, &input, 0, packed.matrix.tiles, &output, packed.rows)
+              body(
+                k_activations(
+                  values: values.baseAddress, codes: codes.baseAddress, scales: scales.baseAddress,
+                  outliers: takesOutliers ? outliers.baseAddress : nil, tokens: UInt32(range.count),
+                  columns: UInt32(columns)))
             }
           }
         }
       }
-      return output
     }
   }
 
@@ -101,13 +114,14 @@ struct MatmulTests {
   func pathsAgreeBitForBit(path: KernelPath, type: GGUFTensorType) throws {
     for (rows, columns) in [(16, 256), (37, 768), (5, 512)] {
       let packed = try Packed(type, rows: rows, columns: columns, seed: 12)
-      let input = try Activations(KernelTests.floats(13 * columns, seed: 13, scale: 3), tokens: 13)
-      for quantized in [true, false] {
+      let values = KernelTests.floats(33 * columns, seed: 13, scale: 3)
+      for (quantized, takesOutliers) in [(true, true), (true, false), (false, false)] {
+        let input = try Activations(values, tokens: 33, takesOutliers: takesOutliers)
         let expected = try input.multiply(packed, .portable, quantized: quantized)
         #expect(try input.multiply(packed, path, quantized: quantized) == expected)
         #expect(!expected.contains { !$0.isFinite })
         // A token's result must not depend on how many tokens the call handles.
-        for tokens in [0..<1, 3..<5, 2..<9, 5..<13] {
+        for tokens in [0..<1, 3..<5, 1..<4, 7..<12, 2..<9, 5..<13, 3..<12, 9..<24, 16..<32, 4..<21] {
           let part = try input.multiply(packed, path, quantized: quantized, tokens: tokens)
           #expect(part == Array(expected[tokens.lowerBound * rows..<tokens.upperBound * rows]))
         }
@@ -168,6 +182,74 @@ struct MatmulTests {
     for (token, column) in columns.enumerated() {
       let exact = (0..<37).map { packed.weights[$0 * 512 + column] * values[token * 512 + column] }
       #expect(Array(output[token * 37..<(token + 1) * 37]) == exact)
+    }
+  }
+
+  /// Logits that are not finite fail a request; codes that look right would hide what went wrong in their block.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), RandomTensor.types)
+  func whatIsNotFiniteStaysSo(path: KernelPath, type: GGUFTensorType) throws {
+    let packed = try Packed(type, rows: 37, columns: 512, seed: 18)
+    let bad: [(column: Int, value: Float)] = [
+      (0, .nan), (16, .nan), (15, .infinity), (31, -.infinity), (40, -.nan), (500, .infinity), (511, .nan),
+    ]
+    let tokens = 2 * bad.count
+    let sound = KernelTests.floats(tokens * 512, seed: 19)
+    var values = sound
+    // The second half are rows of zeros but for that element, as a norm gives them where one element is infinite.
+    for index in bad.count * 512..<tokens * 512 { values[index] = 0 }
+    for token in 0..<tokens where token != 3 {
+      values[token * 512 + bad[token % bad.count].column] = bad[token % bad.count].value
+    }
+    for takesOutliers in [true, false] {
+      let expected = try Activations(sound, tokens: tokens, takesOutliers: takesOutliers)
+        .multiply(packed, path, quantized: true, tokens: 3..<4)
+      let output = try Activations(values, tokens: tokens, takesOutliers: takesOutliers, path: path)
+        .multiply(packed, path, quantized: true)
+      for token in 0..<tokens {
+        let row = output[token * 37..<(token + 1) * 37]
+        #expect(token == 3 ? Array(row) == expected : !row.contains { $0.isFinite }, "token \(token)")
+      }
+    }
+  }
+
+  /// However many threads there are, and whichever matrices share the input, each row is written once.
+  @Test(arguments: [1, 2, 3, 8, 64] as [UInt32])
+  func tasksCoverEachRow(threads: UInt32) throws {
+    let shapes: [(type: GGUFTensorType, rows: Int)] = [(.q40, 37), (.q6K, 16), (.q4K, 640)]
+    let packed = try shapes.map { try Packed($0.type, rows: $0.rows, columns: 256, seed: 20) }
+    let matrices = UnsafeMutablePointer<k_matrix>.allocate(capacity: packed.count)
+    let outputs = UnsafeMutablePointer<Float>.allocate(capacity: 5 * 1_000)
+    defer {
+      matrices.deallocate()
+      outputs.deallocate()
+    }
+    for (index, one) in packed.enumerated() { (matrices + index).initialize(to: one.matrix) }
+    let input = try Activations(KernelTests.floats(5 * 256, seed: 23), tokens: 5)
+    for count in 1...packed.count {
+      outputs.initialize(repeating: .nan, count: 5 * 1_000)
+      var job = k_matmul_job()
+      job.kernels = KernelPath.best.kernels
+      job.matrices = (UnsafePointer(matrices), UnsafePointer(matrices + 1), UnsafePointer(matrices + 2))
+      // One token's results of all matrices lie side by side.
+      job.outputs = (outputs, outputs + 37, outputs + 53)
+      job.strides = (1_000, 1_000, 1_000)
+      job.matrix_count = UInt32(count)
+      input.withInput(0..<5) {
+        job.input = $0
+        for task in 0..<k_matmul_plan(&job, threads) { k_matmul_task(&job, task) }
+      }
+      var column = 0
+      for (index, one) in packed.enumerated() {
+        let expected = try input.multiply(one, .best, quantized: true)
+        for token in 0..<5 {
+          let row = (0..<one.rows).map { outputs[token * 1_000 + column + $0] }
+          let right = Array(expected[token * one.rows..<(token + 1) * one.rows])
+          let isRight = index < count ? row == right : row.allSatisfy(\.isNaN)
+          #expect(isRight, "matrix \(index) of \(count), token \(token)")
+        }
+        column += one.rows
+      }
+      #expect((0..<5).allSatisfy { token in (column..<1_000).allSatisfy { outputs[token * 1_000 + $0].isNaN } })
     }
   }
 

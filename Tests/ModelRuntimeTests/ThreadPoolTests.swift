@@ -37,6 +37,17 @@ struct ThreadPoolTests {
     }
   }
 
+  /// As many tasks as a lane can count, in jobs that follow each other at once.
+  @Test func theLargestJob() throws {
+    let pool = try ThreadPool(threadCount: 3)
+    let count = ThreadPool.largestTaskCount
+    let marks = UnsafeMutablePointer<UInt8>.allocate(capacity: count)
+    defer { marks.deallocate() }
+    marks.initialize(repeating: 0, count: count)
+    for _ in 0..<3 { pool.parallel(count) { marks[$0] += 1 } }
+    #expect((0..<count).allSatisfy { marks[$0] == 3 })
+  }
+
   @Test func impossibleSizesAreRefused() {
     #expect(throws: ServingError.self) { try ThreadPool(threadCount: 0) }
     #expect(throws: ServingError.self) { try ThreadPool(threadCount: 10_000) }

@@ -123,3 +123,6 @@ def compare(baton, peer, path, rows, runs):
         _run_ours(baton, path, rows)
         for flash in ["off", "on"]:
             _run_peer(peer, path, rows, flash, run == 0)
+        for row in rows:
+            if not row.peer:
+                raise RuntimeError(f"llama.cpp gave no figure for {row.name}")

@@ -1,5 +1,5 @@
-// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone: softmax
-// is taken over splits of K_ATTENTION_SPLIT positions, anchored at 0, and splits are merged in their order.
+// Paged attention, for whichever path includes this. What happens to one query depends on its own position alone:
+// softmax is taken over splits of K_ATTENTION_SPLIT positions, anchored at 0, and splits are merged in their order.
 #pragma once
 #include "k_attend_tiles.h"
 #include "k_softmax.h"
@@ -44,8 +44,8 @@ K_INLINE void convert_keys(
   }
 }
 
-/// Converts the keys of positions [begin, end), at most BATCH, to `f32`, `[d][position]`. A run's excess lanes hold what
-/// follows in the block, its values at the last: the next run overwrites them, or nothing reads them unmasked.
+/// Converts the keys of positions [begin, end), at most BATCH, to `f32`, `[d][position]`. A run's excess lanes hold
+/// what follows in the block, its values at the last: the next run overwrites them, or nothing reads them unmasked.
 static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, float *keys) {
   const k_attention *a = tile->attention;
   size_t element = stored_bytes(a->dtype), stride = a->block_size * element;
@@ -88,8 +88,8 @@ static void load_values(const attention_tile *tile, int32_t begin, int32_t end, 
   }
 }
 
-/// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which a
-/// position moves within it.
+/// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which
+/// a position moves within it.
 K_INLINE void find_groups(
     const attention_tile *tile, size_t offset, int32_t begin, int32_t end, size_t scale, const uint8_t **groups) {
   for (int32_t position = begin; position < end; position += GROUP) {
@@ -98,7 +98,8 @@ K_INLINE void find_groups(
   }
 }
 
-/// Names what is read after `groups`: the plane's positions from `next` on, below `stop`. Where there is none, themselves.
+/// Names what is read after `groups`: the plane's positions from `next` on, below `stop`. Where there is none,
+/// themselves.
 K_INLINE void look_ahead(
     const attention_tile *tile, size_t plane, int32_t next, int32_t stop, stored_groups *groups) {
   if (stop - next > BATCH) stop = next + BATCH;

@@ -43,7 +43,8 @@ K_INLINE f32x16 v_load_stored(k_kv_dtype dtype, const void *from) {
 /// Some groups of 16 positions: `from[g]` is where group g's keys or values start.
 typedef struct {
   const uint8_t *from[4];
-  /// What will be read next, a piece of 16 × head size elements for each group: block tables hide it from the processor.
+  /// What will be read next, a piece of 16 × head size elements for each group: block tables hide it from the
+  /// processor.
   const uint8_t *ahead[4];
   /// Bytes between rows: of keys for one d, of values for one position.
   size_t stride;

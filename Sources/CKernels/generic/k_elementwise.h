@@ -8,29 +8,28 @@
 static void rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *y) {
   f32x16 squares = v_set(0);
   for (size_t i = 0; i < count; i += 16) squares = v_fma(v_load(x + i), v_load(x + i), squares);
-  float scale = 1.0f / sqrtf(v_sum(squares) / (float)count + epsilon);
+  float mean = v_sum(squares) / (float)count;
+  // Squares that overflow would give a row of zeros, which looks right.
+  float scale = mean < INFINITY ? 1.0f / sqrtf(mean + epsilon) : NAN;
   for (size_t i = 0; i < count; i += 16) v_store(y + i, v_load(x + i) * scale * v_load(weight + i));
 }
 
-/// The first of the elements with the largest magnitude.
+/// The first of the elements with the largest magnitude; a NaN is larger than any number.
 static k_outlier find_outlier(const float *x, size_t count) {
-  f32x16 magnitudes = v_set(0);
+  i32x16 magnitudes = (i32x16)0;
   for (size_t i = 0; i < count; i += 16) {
-    f32x16 v = v_load(x + i);
-    magnitudes = v_max(v_max(v, -v), magnitudes);
+    magnitudes = __builtin_elementwise_max(magnitudes, v_magnitudes(v_load(x + i)));
   }
-  float largest = v_largest(magnitudes);
-  for (size_t i = 0; i < count; i += 16) {
-    f32x16 v = v_load(x + i);
-    if (__builtin_reduce_or(v_max(v, -v) == v_set(largest)) == 0) continue;
-    while (fabsf(x[i]) != largest) i++;
-    return (k_outlier){.value = x[i], .column = (uint32_t)i};
-  }
-  return (k_outlier){.value = 0, .column = 0};
+  int32_t largest = __builtin_reduce_max(magnitudes);
+  size_t i = 0;
+  while (i + 16 < count && __builtin_reduce_or(v_magnitudes(v_load(x + i)) == largest) == 0) i += 16;
+  while (i + 1 < count && (__builtin_bit_cast(int32_t, x[i]) & 0x7fffffff) != largest) i++;
+  return (k_outlier){.value = x[i], .column = (uint32_t)i};
 }
 
 static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier) {
   const float magic = 12582912.0f;  // as in v_exp
+  const float least = 1e-36f;       // below it 127 ÷ the largest magnitude would be infinite
   size_t left_out = count;
   if (outlier != NULL) {
     *outlier = find_outlier(x, count);
@@ -44,9 +43,15 @@ static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale 
       block[left_out % 32] = 0;
       memcpy(v, block, sizeof block);
     }
-    f32x16 magnitudes = v_max(v_max(v[0], -v[0]), v_max(v[1], -v[1]));
-    float largest = v_largest(magnitudes);
-    float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    float largest = __builtin_bit_cast(
+        float, __builtin_reduce_max(__builtin_elementwise_max(v_magnitudes(v[0]), v_magnitudes(v[1]))));
+    if (!(largest < INFINITY)) {
+      // No code stands for it, and the row must not come out as numbers that look right.
+      memset(codes + 32 * b, 0, 32);
+      scales[b] = (k_block_scale){.d = NAN, .sum = NAN};
+      continue;
+    }
+    float inverse = largest > least ? 127.0f / largest : 0.0f;
     int32_t sums[2];
     for (int half = 0; half < 2; half++) {
       f32x16 shifted = v[half] * inverse + magic;

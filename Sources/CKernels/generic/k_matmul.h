@@ -30,7 +30,8 @@ K_INLINE size_t scale_bytes(k_format format) {
 /// hardware's own prefetching loses the weights among the streams of several tokens' activations.
 enum { PREFETCH_BLOCKS = 24 };
 
-/// Asks for one block's codes and scales; it may lie in the next tile, or beyond the matrix, where the processor ignores it.
+/// Asks for one block's codes and scales; it may lie in the next tile, or beyond the matrix, where the processor
+/// ignores it.
 K_INLINE void prefetch_block(
     k_format format, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block) {
   for (size_t i = 0; i < code_bytes(format); i += 64) __builtin_prefetch(codes + block * code_bytes(format) + i);

@@ -47,6 +47,9 @@ K_INLINE f32x16 v_select(i32x16 mask, f32x16 yes, f32x16 no) {
 
 K_INLINE f32x16 v_max(f32x16 a, f32x16 b) { return a > b ? a : b; }
 
+/// Magnitudes as integers of the same order, in which a NaN is above everything: unlike `v_max`, their largest shows it.
+K_INLINE i32x16 v_magnitudes(f32x16 v) { return __builtin_bit_cast(i32x16, v) & 0x7fffffff; }
+
 K_INLINE f32x16 v_from_i32(i32x16 value) { return __builtin_convertvector(value, f32x16); }
 
 K_INLINE f32x16 v_from_i8(const void *from) {

@@ -53,8 +53,8 @@ typedef struct {
 /// The kernels of one path.
 ///
 /// The order of every float operation is part of their contract: sums over K ascend per block of 32 and use fused
-/// multiply-adds, sums over a row are 16 interleaved partial sums that are folded in halves, a score is one chain over its
-/// head's elements. Nothing depends on how many tokens or tiles one call handles.
+/// multiply-adds, sums over a row are 16 interleaved partial sums that are folded in halves, a score is one chain over
+/// its head's elements. Nothing depends on how many tokens or tiles one call handles.
 typedef struct {
   k_path path;
   const char *name;
@@ -62,8 +62,8 @@ typedef struct {
   /// y = x ÷ √(mean(x²) + epsilon) × weight; `count` is a multiple of 16; y may be x.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *y);
 
-  /// Quantises one token to 8 bits, scaled by the largest magnitude of each 32 without the outlier; `count` is a multiple
-  /// of 32. A null `outlier` leaves nothing out.
+  /// Quantises one token to 8 bits, scaled by the largest magnitude of each 32 without the outlier; `count` is a
+  /// multiple of 32. A null `outlier` leaves nothing out. Products with what is not finite are not finite either.
   void (*quantize)(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier);
 
   /// out = activation(gate) × up; `count` is a multiple of 16.
@@ -87,7 +87,8 @@ typedef struct {
   void (*matmul_float)(
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
 
-  /// Attends the item's tokens, for the query heads of one kv head, in one pass with an online softmax.
+  /// Attends the item's tokens, for the query heads of one kv head: the splits one after the other, merged by an
+  /// online softmax.
   /// Source: Dao et al., FlashAttention (2022); Kwon et al., PagedAttention (2023).
   void (*attention)(const k_attention *attention, const k_attention_item *item, uint32_t kv_head);
 

@@ -13,8 +13,8 @@ typedef struct {
   float *outputs[K_MATMUL_MATRICES];
   size_t strides[K_MATMUL_MATRICES];
   uint32_t matrix_count;
-  /// Neighbouring tasks lie `tiles_per_way` apart, so that threads which take them in turn each walk one piece of memory:
-  /// what is prefetched beyond a task's end is then the same thread's next.
+  /// Neighbouring tasks lie `tiles_per_way` apart, so that threads which take them in turn each walk one piece of
+  /// memory: what is prefetched beyond a task's end is then the same thread's next.
   uint32_t ways;
   uint32_t tiles_per_way;
   uint32_t tiles_per_task;

@@ -75,8 +75,8 @@ K_INLINE __m256i dot(k_format format, const __m256i *weights, const int8_t *x, i
 
 /// Adds one block's products for 8 rows and some tokens to `sums`.
 K_INLINE void add_block(
-    k_format format, int tokens, int half, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block,
-    const int8_t *q, size_t columns, const k_block_scale *q_scales, __m256 *sums) {
+    k_format format, int tokens, int half, const uint8_t *codes, const uint8_t *high, const uint8_t *scales,
+    size_t block, const int8_t *q, size_t columns, const k_block_scale *q_scales, __m256 *sums) {
   size_t blocks = columns / 32;
   __m256i weights[8];
   unpack(format, codes + block * code_bytes(format), high + block * high_bytes(format), half, weights);

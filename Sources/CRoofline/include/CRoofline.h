@@ -24,7 +24,8 @@ int r_can_run(r_arithmetic arithmetic);
 /// Does `rounds` rounds from registers alone and returns the number of operations; 0 where the processor cannot.
 uint64_t r_compute(r_arithmetic arithmetic, uint64_t rounds);
 
-/// Reads `bytes`, a multiple of 4096 aligned to 64, as `streams` (1, 2 or 4) neighbouring streams; returns their exclusive or.
+/// Reads `bytes`, a multiple of 4096 aligned to 64, as `streams` (1, 2 or 4) neighbouring streams; returns their
+/// exclusive or.
 uint64_t r_read(const void *data, size_t bytes, uint32_t streams);
 
 /// Asks for large pages, as far as the system gives them.

@@ -19,7 +19,7 @@ struct Transformer: ~Copyable {
 
   init(
     weights: ModelWeights, arithmetic: KernelArithmetic, kernels: UnsafePointer<k_kernels>, pool: ThreadPool,
-    placement: KVPlacement
+    placement: KVPlacement, contextLength: Int
   ) {
     self.weights = weights
     model = weights.configuration
@@ -28,11 +28,11 @@ struct Transformer: ~Copyable {
     self.pool = pool
     self.placement = placement
     rotary = RotaryTable(
-      base: model.ropeBase, scale: model.ropeScale, headSize: model.headSize, contextLength: model.contextLength,
+      base: model.ropeBase, scale: model.ropeScale, headSize: model.headSize, contextLength: contextLength,
       factors: weights.ropeFactors)
     localRotary = RotaryTable(
       base: model.localRopeBase, scale: 1, headSize: model.headSize,
-      contextLength: model.slidingWindow == nil ? 1 : model.contextLength, factors: weights.ropeFactors)
+      contextLength: model.slidingWindow == nil ? 1 : contextLength, factors: weights.ropeFactors)
     plan = AttentionPlan(model, threads: pool.threadCount)
     scratch = TransformerScratch(model)
   }

@@ -28,7 +28,8 @@ struct LoadedModel: Sendable {
     let layout = CPUModelExecutor.layout(
       weights, blockSize: settings.blockSize, kvDType: settings.kvDType, arithmetic: settings.kernels)
     let draft = try DraftModel(settings, for: file)
-    let blockCount = try blockCount(settings, layout: layout, draft: draft)
+    let budget = budget(settings, layout: layout, draft: draft)
+    let blockCount = try blockCount(settings, budget: budget)
     let threadPool = try ThreadPool(threadCount: settings.threads)
     let executor = try CPUModelExecutor(
       weights: weights,
@@ -37,46 +38,45 @@ struct LoadedModel: Sendable {
         arithmetic: settings.kernels, path: settings.kernelPath, maximumContextLength: settings.engine.maxModelLen,
         // The metadata names one or two; the vocabulary may hold more, as base and chat models share it.
         endOfGenerationTokens: tokenizer.endOfGenerationTokens), threadPool: threadPool)
-    logger.info(
-      "model loaded",
-      metadata: [
-        "model": "\(self.settings.servedName)", "layout": "\(layout)", "layout_digest": "\(layout.digest)",
-        "num_blocks": "\(blockCount)", "block_bytes": "\(layout.blockBytes())", "weight_bytes": "\(weights.byteCount)",
-        "seconds": "\(loadSeconds)",
-        "speculation": "\(settings.engine.speculates ? settings.engine.specMethod.rawValue : "off")",
-        "draft_block_bytes": "\(draft?.blockBytes ?? 0)", "draft_bytes": "\(draft?.fixedBytes ?? 0)",
-      ])
     let blockBytes = layout.blockBytes()
-    let engine = settings.fitting(poolBytes: blockCount * blockBytes, blockBytes: blockBytes)
-    logger.info(
-      "blocks below the pool",
-      metadata: ["swap_space": "\(engine.swapSpace)", "offload_dir": "\(engine.offloadDir ?? "none")"])
-    guard let draft else { return try EngineCore(executor: executor, configuration: engine) }
-    return try EngineCore(
-      executor: executor, draftExecutor: draft.makeExecutor(blockCount: blockCount, threadPool: threadPool),
-      configuration: engine)
+    let configuration = settings.fitting(poolBytes: blockCount * blockBytes, blockBytes: blockBytes)
+    let engine =
+      if let draft {
+        try EngineCore(
+          executor: executor, draftExecutor: draft.makeExecutor(blockCount: blockCount, threadPool: threadPool),
+          configuration: configuration)
+      } else {
+        try EngineCore(executor: executor, configuration: configuration)
+      }
+    let record = StartupRecord(
+      model: self.settings.servedName, loadSeconds: loadSeconds, layout: layout, kvDType: settings.kvDType,
+      blockCount: blockCount, contextLength: engine.maximumContextLength, engine: configuration,
+      threads: settings.threads, arithmetic: settings.kernels, path: settings.kernelPath ?? .best, budget: budget)
+    logger.info("model loaded", metadata: record.metadata)
+    return engine
   }
 
-  /// As given, or what the budget holds beside the weights, but never more than the sequences can fill.
-  private func blockCount(_ settings: EngineSettings, layout: KVLayout, draft: DraftModel?) throws(ServingError) -> Int
-  {
-    if let given = settings.numBlocks { return given }
-    let budget = settings.memoryBudget ?? MachineMemory.available() / settings.localWorkers
-    let usable = Int(settings.memoryUtilization * Double(budget)) - weights.byteCount - (draft?.fixedBytes ?? 0)
+  /// What a draft model takes counts with the rest: its weights, and a block beside each block.
+  private func budget(_ settings: EngineSettings, layout: KVLayout, draft: DraftModel?) -> PoolBudget {
     let drafts = settings.engine.enableSpecDecode ? settings.engine.numSpeculativeTokens : 0
-    let count = CPUModelExecutor.blockCount(
-      bytes: usable, layout: layout, model: weights.configuration,
-      logitRows: settings.engine.maxNumSeqs * (1 + drafts) + SchedulerConfiguration.promptLogitRows,
-      bytesBeside: draft?.blockBytes ?? 0)
-    guard count >= 2 else {
-      throw ServingError(
-        .failedPrecondition,
-        "the memory budget of \(budget / 1_048_576) MiB holds the weights (\(weights.byteCount / 1_048_576) MiB) but no"
-          + " blocks of \(layout.blockBytes()) bytes beside the scratch of \(settings.engine.maxNumSeqs) sequences:"
-          + " raise memory_budget, lower max_num_seqs or give num_blocks")
+    return PoolBudget(
+      budgetBytes: settings.memoryBudget ?? MachineMemory.available() / settings.localWorkers,
+      utilization: settings.memoryUtilization, weightBytes: weights.byteCount + (draft?.fixedBytes ?? 0),
+      scratchBytes: CPUModelExecutor.scratchBytes(
+        model: weights.configuration,
+        logitRows: settings.engine.maxNumSeqs * (1 + drafts) + SchedulerConfiguration.promptLogitRows),
+      blockBytes: layout.blockBytes() + (draft?.blockBytes ?? 0), blockSize: layout.blockSize)
+  }
+
+  /// As given, or what the budget holds beside the weights.
+  private func blockCount(_ settings: EngineSettings, budget: PoolBudget) throws(ServingError) -> Int {
+    let longest = settings.engine.maxModelLen
+    guard let given = settings.numBlocks else {
+      return try budget.blockCount(
+        contextLength: weights.configuration.contextLength, maxModelLen: longest,
+        maxNumSeqs: settings.engine.maxNumSeqs)
     }
-    let context = settings.engine.maxModelLen ?? weights.configuration.contextLength
-    let most = (context / layout.blockSize + 1) * settings.engine.maxNumSeqs
-    return min(count, most, Int(Int32.max))
+    try budget.check(blockCount: given, holds: longest)
+    return given
   }
 }
