@@ -37,10 +37,14 @@ extension KernelBenchmark {
         }
       }
     }
-    for (dtype, name, size) in [(K_KV_F16, "f16", 2), (K_KV_BF16, "bf16", 2), (K_KV_F32, "f32", 4)] {
+    let dtypes = [
+      (K_KV_F16, "f16", 2), (K_KV_BF16, "bf16", 2), (K_KV_F32, "f32", 4), (K_KV_FP8, "fp8", 1), (K_KV_INT8, "int8", 1),
+    ]
+    for (dtype, name, size) in dtypes {
       row("store \(name), head 128", bytes: float + Double(size)) { offset in
+        var scale: UInt16 = 0
         for head in stride(from: 0, to: columns, by: 128) {
-          k.store(dtype, x + offset + head, 128, output.base + (offset + head) * size)
+          k.store(dtype, x + offset + head, 128, output.base + (offset + head) * size, &scale)
         }
       }
     }

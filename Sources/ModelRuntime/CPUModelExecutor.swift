@@ -7,7 +7,7 @@ public final class CPUModelExecutor: ModelExecutor {
     /// Tokens in a block, 8 to 64.
     public var blockSize: Int
     public var blockCount: Int
-    /// `f16`, `bf16` or `f32`.
+    /// The type that keys and values are stored in.
     public var kvDType: KVDType
     /// Kernel threads, the engine's own among them.
     public var threads: Int

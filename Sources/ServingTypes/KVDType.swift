@@ -3,6 +3,7 @@ public enum KVDType: String, Hashable, Sendable, CaseIterable {
   case f32
   case f16
   case bf16
+  /// E4M3.
   case fp8
   case int8
 
@@ -15,11 +16,11 @@ public enum KVDType: String, Hashable, Sendable, CaseIterable {
     }
   }
 
-  /// Bytes of the scale stored for each token and head; 0 where there is none.
+  /// Bytes of the scale, a half, that is stored for each token and head of the keys and of the values; 0 where there is none.
   public var scaleBytes: Int {
     switch self {
     case .f32, .f16, .bf16: 0
-    case .fp8, .int8: 4
+    case .fp8, .int8: 2
     }
   }
 }

@@ -3,8 +3,8 @@ import COpenSSL
 /// Everything that two workers must agree on to share a block.
 ///
 /// A block holds `blockSize` tokens for all layers of its group, one contiguous buffer: per layer the keys as
-/// `[kv head][head size][token]`, then the values as `[kv head][token][head size]`. The digest namespaces caches,
-/// directory keys and streams.
+/// `[kv head][head size][token]`, then the values as `[kv head][token][head size]`; either is followed by its scales,
+/// `[kv head][token]`, where the dtype has them. The digest namespaces caches, directory keys and streams.
 public struct KVLayout: Hashable, Sendable, CustomStringConvertible {
   public static let currentFormatVersion = 2
 

@@ -23,7 +23,7 @@ struct AttentionTests {
 
     init(
       length: Int, heads: Int = 6, kvHeads: Int = 2, size: Int = 64, blockSize: Int = 16, dtype: k_kv_dtype = K_KV_F16,
-      window: Int = 0
+      window: Int = 0, broken: (index: Int, value: Float, inKeys: Bool)? = nil
     ) throws {
       self.length = length
       self.heads = heads
@@ -35,16 +35,18 @@ struct AttentionTests {
       keys = KernelTests.floats(length * kvHeads * size, seed: 21, scale: 2)
       values = KernelTests.floats(length * kvHeads * size, seed: 22)
       queries = KernelTests.floats(length * heads * size, seed: 23, scale: 2)
-      // Stored values have to survive rounding, so that the plain computation sees what the kernel sees.
-      if dtype != K_KV_F32 {
-        keys = keys.map { Float(bitPattern: Float(Float16($0)).bitPattern & 0xffff_0000) }
-        values = values.map { Float(bitPattern: Float(Float16($0)).bitPattern & 0xffff_0000) }
+      if let broken {
+        if broken.inKeys { keys[broken.index] = broken.value } else { values[broken.index] = broken.value }
       }
       try fillPool()
+      // The plain computation has to see what the kernel sees.
+      try keys.withUnsafeMutableBufferPointer { try StoredHead.round($0, size: size, dtype) }
+      try values.withUnsafeMutableBufferPointer { try StoredHead.round($0, size: size, dtype) }
     }
 
-    private var element: Int { dtype == K_KV_F32 ? 4 : 2 }
-    private var planeBytes: Int { kvHeads * blockSize * size * element }
+    private var element: Int { k_kv_element_bytes(dtype) }
+    private var codeBytes: Int { kvHeads * blockSize * size * element }
+    private var planeBytes: Int { codeBytes + kvHeads * blockSize * k_kv_scale_bytes(dtype) }
 
     private mutating func fillPool() throws {
       let blocks = (length + blockSize - 1) / blockSize
@@ -52,7 +54,7 @@ struct AttentionTests {
       table = (0..<Int32(blocks)).shuffled(using: &random)
       pool = [UInt8](repeating: 0xff, count: blocks * 2 * planeBytes)
       let kernels = try KernelTests.kernels(.portable)
-      let (planeBytes, element, blockSize, size) = (planeBytes, element, blockSize, size)
+      let (planeBytes, codeBytes, element, blockSize, size) = (planeBytes, codeBytes, element, blockSize, size)
       for position in 0..<length {
         for head in 0..<kvHeads {
           let base = Int(table[position / blockSize]) * 2 * planeBytes
@@ -60,12 +62,17 @@ struct AttentionTests {
           let slot = position % blockSize
           let source = (position * kvHeads + head) * size
           pool.withUnsafeMutableBytes { pool in
+            let start = pool.baseAddress! + plane
+            let scale = pool.baseAddress! + base + codeBytes + 2 * (head * blockSize + slot)
             keys[source...].withUnsafeBufferPointer {
               kernels.store_column(
-                dtype, $0.baseAddress, size, pool.baseAddress! + plane + slot * element, blockSize)
+                dtype, $0.baseAddress, size, start + slot * element, blockSize,
+                scale.assumingMemoryBound(to: UInt16.self))
             }
             values[source...].withUnsafeBufferPointer {
-              kernels.store(dtype, $0.baseAddress, size, pool.baseAddress! + plane + planeBytes + slot * size * element)
+              kernels.store(
+                dtype, $0.baseAddress, size, start + planeBytes + slot * size * element,
+                (scale + planeBytes).assumingMemoryBound(to: UInt16.self))
             }
           }
         }
@@ -139,10 +146,16 @@ struct AttentionTests {
 
   static let shapes: [(heads: Int, kvHeads: Int, size: Int)] = [(9, 3, 64), (4, 1, 256), (12, 2, 128), (7, 7, 80)]
 
-  @Test(arguments: shapes, [0, 100])
-  func isRight(shape: (heads: Int, kvHeads: Int, size: Int), window: Int) throws {
+  @Test(arguments: shapes, StoredHead.dtypes)
+  func isRight(shape: (heads: Int, kvHeads: Int, size: Int), dtype: k_kv_dtype) throws {
+    for window in [0, 100] { try isRight(shape, dtype, window: window) }
+  }
+
+  private func isRight(
+    _ shape: (heads: Int, kvHeads: Int, size: Int), _ dtype: k_kv_dtype, window: Int
+  ) throws {
     let paged = try Paged(
-      length: 600, heads: shape.heads, kvHeads: shape.kvHeads, size: shape.size, window: window)
+      length: 600, heads: shape.heads, kvHeads: shape.kvHeads, size: shape.size, dtype: dtype, window: window)
     for position in [0, 1, 15, 63, 64, 255, 256, 300, 599] {
       let output = try paged.attend(.best, position..<position + 1, tile: 1)
       for head in 0..<shape.heads {
@@ -154,7 +167,7 @@ struct AttentionTests {
   }
 
   /// The pool is full of NaN wherever nothing is stored, so what lies behind the last position must not be used.
-  @Test(arguments: [0, 1, 100, 300], [K_KV_F16, K_KV_BF16, K_KV_F32])
+  @Test(arguments: [0, 1, 100, 300], StoredHead.dtypes)
   func doesNotDependOnHowItIsCut(window: Int, dtype: k_kv_dtype) throws {
     let paged = try Paged(length: 530, dtype: dtype, window: window)
     let whole = try paged.attend(.portable, 480..<530, tile: 10)
@@ -195,7 +208,11 @@ struct AttentionTests {
   /// Every size of a register tile, and its remainders along positions and head size.
   @Test(arguments: 1...8, [16, 64, 80, 96, 128, 256])
   func headsAndSizes(group: Int, size: Int) throws {
-    let paged = try Paged(length: 291, heads: 2 * group, kvHeads: 2, size: size)
+    for dtype in [K_KV_F16, K_KV_FP8, K_KV_INT8] { try headsAndSizes(group, size, dtype) }
+  }
+
+  private func headsAndSizes(_ group: Int, _ size: Int, _ dtype: k_kv_dtype) throws {
+    let paged = try Paged(length: 291, heads: 2 * group, kvHeads: 2, size: size, dtype: dtype)
     let most = min(Int(K_ATTENTION_QUERIES), Int(K_ATTENTION_STATE) / size) / group
     let expected = try paged.attend(.portable, 279..<291, tile: most)
     #expect(!expected.contains { !$0.isFinite })
@@ -207,6 +224,18 @@ struct AttentionTests {
       let alone = try paged.attend(.best, length - 1..<length, tile: 1)
       #expect(try paged.attend(.portable, length - 1..<length, tile: 1) == alone)
       #expect(try paged.attend(.best, 0..<length, tile: most).suffix(alone.count) == alone[...])
+    }
+  }
+
+  /// NaN shows in the output, whatever it is stored as; codes that have no infinity let that show too.
+  @Test(arguments: StoredHead.dtypes)
+  func keepsNaNVisible(dtype: k_kv_dtype) throws {
+    for broken in k_kv_scale_bytes(dtype) > 0 ? [Float.nan, .infinity, -.infinity] : [.nan] {
+      for inKeys in [true, false] {
+        let paged = try Paged(length: 40, dtype: dtype, broken: (5 * 2 * 64 + 7, broken, inKeys))
+        let output = try paged.attend(.best, 39..<40, tile: 1)
+        #expect(output.contains { !$0.isFinite }, "\(broken) in the \(inKeys ? "keys" : "values")")
+      }
     }
   }
 }

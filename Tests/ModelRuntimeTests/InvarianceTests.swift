@@ -115,6 +115,27 @@ struct InvarianceTests {
     }
   }
 
+  @Test(arguments: KVDType.allCases)
+  func storedTypes(dtype: KVDType) throws {
+    for architecture in ModelArchitecture.allCases {
+      let weights = try Self.weights(architecture)
+      let prompt = TinyModel.prompt(300, seed: 5)
+      let whole = try Self.logits(weights, prompt, chunk: 300, kvDType: dtype)
+      #expect(!whole.contains { !$0.isFinite })
+      for chunk in [1, 7, 64] {
+        #expect(try Self.logits(weights, prompt, chunk: chunk, kvDType: dtype) == whole, "chunks of \(chunk)")
+      }
+      for path in KernelPath.allCases.filter(\.isSupported) {
+        #expect(try Self.logits(weights, prompt, chunk: 290, path: path, kvDType: dtype) == whole, "\(path)")
+      }
+      for (blockSize, threads) in [(8, 1), (11, 2), (64, 3)] {
+        let other = try Self.logits(
+          weights, prompt, chunk: 100, threads: threads, kvDType: dtype, blockSize: blockSize)
+        #expect(other == whole, "blocks of \(blockSize)")
+      }
+    }
+  }
+
   @Test(.enabled(if: ModelFile.path(ModelFile.smolLM2) != nil, "the model is absent"))
   func realModel() throws {
     let weights = try ModelWeights(path: #require(ModelFile.path(ModelFile.smolLM2)), threads: 2)

@@ -41,8 +41,8 @@ struct KernelTests {
     for dtype in [K_KV_F32, K_KV_F16, K_KV_BF16] {
       var expected = [UInt8](repeating: 0, count: 4 * values.count)
       var actual = expected
-      portable.store(dtype, values, values.count, &expected)
-      vector.store(dtype, values, values.count, &actual)
+      portable.store(dtype, values, values.count, &expected, nil)
+      vector.store(dtype, values, values.count, &actual, nil)
       #expect(actual == expected)
     }
   }
@@ -51,13 +51,16 @@ struct KernelTests {
   func storingColumns(path: KernelPath, stride: Int) throws {
     let kernels = try Self.kernels(path)
     let values = Self.floats(80, seed: 11, scale: 100)
-    for (dtype, element) in [(K_KV_F32, 4), (K_KV_F16, 2), (K_KV_BF16, 2)] {
+    for dtype in StoredHead.dtypes {
+      let element = k_kv_element_bytes(dtype)
       var row = [UInt8](repeating: 0, count: 80 * element)
-      kernels.store(dtype, values, 80, &row)
+      var scales: (UInt16, UInt16) = (1, 1)
+      kernels.store(dtype, values, 80, &row, &scales.0)
       var column = [UInt8](repeating: 0xa5, count: 80 * stride * element)
       column.withUnsafeMutableBytes {
-        kernels.store_column(dtype, values, 80, $0.baseAddress! + 3 * element, stride)
+        kernels.store_column(dtype, values, 80, $0.baseAddress! + 3 * element, stride, &scales.1)
       }
+      #expect(scales.0 == scales.1 && (scales.0 == 1) == (k_kv_scale_bytes(dtype) == 0))
       for index in column.indices {
         let (d, slot) = (index / element / stride, index / element % stride)
         #expect(column[index] == (slot == 3 ? row[d * element + index % element] : 0xa5))

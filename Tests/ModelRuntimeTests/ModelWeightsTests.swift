@@ -82,8 +82,7 @@ struct ModelWeightsTests {
     #expect(refusal(.init(blockCount: 0, threads: 1)) == .invalidArgument)
     #expect(refusal(.init(blockCount: 4, threads: 0)) == .invalidArgument)
     #expect(refusal(.init(blockCount: 4, threads: 1, maximumContextLength: 4_096)) == .invalidArgument)
-    #expect(refusal(.init(blockCount: 4, kvDType: .int8, threads: 1)) == .unimplemented)
-    #expect(refusal(.init(blockCount: 4, threads: 1)) == nil)
+    for dtype in KVDType.allCases { #expect(refusal(.init(blockCount: 4, kvDType: dtype, threads: 1)) == nil) }
   }
 
   @Test func requestsThatAreNotPossible() throws {
@@ -105,9 +104,11 @@ struct ModelWeightsTests {
     #expect(try executor.forward(ForwardBatch()).isEmpty)
   }
 
-  @Test func copiedBlocksGiveTheSameTokens() throws {
+  @Test(arguments: KVDType.allCases)
+  func copiedBlocksGiveTheSameTokens(dtype: KVDType) throws {
     let weights = try Self.load { _ in }
-    let executor = try CPUModelExecutor(weights: weights, configuration: .init(blockCount: 8, threads: 1))
+    let executor = try CPUModelExecutor(
+      weights: weights, configuration: .init(blockCount: 8, kvDType: dtype, threads: 1))
     var batch = ForwardBatch()
     batch.append(tokens: TinyModel.prompt(30, seed: 4), startPosition: 0, blocks: [3, 5], logitCount: 0)
     _ = try executor.forward(batch)
@@ -131,6 +132,10 @@ struct ModelWeightsTests {
       CPUModelExecutor.layout(weights, blockSize: 32, kvDType: .f16, arithmetic: .fast),
     ]
     for other in others { #expect(other.digest != layout.digest) }
+    let layouts = KVDType.allCases.map {
+      CPUModelExecutor.layout(weights, blockSize: 16, kvDType: $0, arithmetic: .fast)
+    }
+    #expect(Set(layouts.map(\.digest)).count == KVDType.allCases.count)
     #expect(layout.blockBytes() == 16 * 2 * 64 * 2 * 3 * 2)
     let bytes = 1 << 30
     let count = CPUModelExecutor.blockCount(bytes: bytes, layout: layout, model: weights.configuration)

@@ -31,7 +31,7 @@ typedef struct {
 K_INLINE const uint8_t *block_of(const attention_tile *tile, size_t offset, int32_t position) {
   const k_attention *a = tile->attention;
   int32_t block = a->tables[tile->item->table + (uint32_t)position / a->block_size];
-  size_t head_bytes = (size_t)a->block_size * a->head_size * stored_bytes(a->dtype);
+  size_t head_bytes = (size_t)a->block_size * a->head_size * k_kv_element_bytes(a->dtype);
   return a->pool + (size_t)block * a->block_bytes + offset + tile->kv_head * head_bytes;
 }
 
@@ -39,7 +39,7 @@ K_INLINE void convert_keys(
     k_kv_dtype dtype, const uint8_t *from, size_t stride, int32_t run, size_t size, float *keys) {
   for (size_t d = 0; d < size; d++) {
     for (int32_t i = 0; i < run; i += GROUP) {
-      v_store(keys + d * KEY_STRIDE + i, v_load_stored(dtype, from + d * stride + (size_t)i * stored_bytes(dtype)));
+      v_store(keys + d * KEY_STRIDE + i, v_load_stored(dtype, from + d * stride + (size_t)i * k_kv_element_bytes(dtype)));
     }
   }
 }
@@ -48,7 +48,7 @@ K_INLINE void convert_keys(
 /// what follows in the block, its values at the last: the next run overwrites them, or nothing reads them unmasked.
 static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, float *keys) {
   const k_attention *a = tile->attention;
-  size_t element = stored_bytes(a->dtype), stride = a->block_size * element;
+  size_t element = k_kv_element_bytes(a->dtype), stride = a->block_size * element;
   for (int32_t position = begin; position < end;) {
     int32_t slot = (int32_t)((uint32_t)position % a->block_size);
     int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
@@ -58,6 +58,8 @@ static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, fl
       case K_KV_F32: convert_keys(K_KV_F32, from, stride, run, a->head_size, to); break;
       case K_KV_F16: convert_keys(K_KV_F16, from, stride, run, a->head_size, to); break;
       case K_KV_BF16: convert_keys(K_KV_BF16, from, stride, run, a->head_size, to); break;
+      case K_KV_FP8: convert_keys(K_KV_FP8, from, stride, run, a->head_size, to); break;
+      case K_KV_INT8: convert_keys(K_KV_INT8, from, stride, run, a->head_size, to); break;
     }
     position += run;
   }
@@ -65,14 +67,14 @@ static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, fl
 
 K_INLINE void convert_values(k_kv_dtype dtype, const uint8_t *from, size_t elements, float *values) {
   for (size_t i = 0; i < elements; i += 16) {
-    v_store(values + i, v_load_stored(dtype, from + i * stored_bytes(dtype)));
+    v_store(values + i, v_load_stored(dtype, from + i * k_kv_element_bytes(dtype)));
   }
 }
 
 /// Converts the values of positions [begin, end), at most BATCH, to `f32`, `[position][d]`.
 static void load_values(const attention_tile *tile, int32_t begin, int32_t end, float *values) {
   const k_attention *a = tile->attention;
-  size_t row_bytes = a->head_size * stored_bytes(a->dtype);
+  size_t row_bytes = a->head_size * k_kv_element_bytes(a->dtype);
   for (int32_t position = begin; position < end;) {
     int32_t slot = (int32_t)((uint32_t)position % a->block_size);
     int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
@@ -82,10 +84,31 @@ static void load_values(const attention_tile *tile, int32_t begin, int32_t end, 
       case K_KV_F32: convert_values(K_KV_F32, from, elements, values); break;
       case K_KV_F16: convert_values(K_KV_F16, from, elements, values); break;
       case K_KV_BF16: convert_values(K_KV_BF16, from, elements, values); break;
+      case K_KV_FP8: convert_values(K_KV_FP8, from, elements, values); break;
+      case K_KV_INT8: convert_values(K_KV_INT8, from, elements, values); break;
     }
     values += elements;
     position += run;
   }
+}
+
+/// The scales of positions [begin, end), at most BATCH, of the plane at `offset`. Lanes beyond are 0.
+static void load_scales(const attention_tile *tile, size_t offset, int32_t begin, int32_t end, float *scales) {
+  const k_attention *a = tile->attention;
+  uint16_t halves[BATCH] = {0};
+  size_t plane = (size_t)a->kv_heads * a->block_size * a->head_size * k_kv_element_bytes(a->dtype);
+  for (int32_t position = begin; position < end;) {
+    int32_t slot = (int32_t)((uint32_t)position % a->block_size);
+    int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
+    int32_t block = a->tables[tile->item->table + (uint32_t)position / a->block_size];
+    const uint8_t *from = a->pool + (size_t)block * a->block_bytes + offset + plane
+                          + ((size_t)tile->kv_head * a->block_size + (size_t)slot) * k_kv_scale_bytes(a->dtype);
+    memcpy(halves + (position - begin), from, (size_t)run * sizeof *halves);
+    position += run;
+  }
+  // fp8 is read as halves, which is 2^8 too small.
+  f32x16 factor = v_set(a->dtype == K_KV_FP8 ? 256.0f : 1.0f);
+  for (int32_t i = 0; i < end - begin; i += GROUP) v_store(scales + i, v_load_half(halves + i) * factor);
 }
 
 /// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which
@@ -104,7 +127,7 @@ K_INLINE void look_ahead(
     const attention_tile *tile, size_t plane, int32_t next, int32_t stop, stored_groups *groups) {
   if (stop - next > BATCH) stop = next + BATCH;
   for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
-  find_groups(tile, plane, next, stop, tile->attention->head_size * stored_bytes(tile->attention->dtype), groups->ahead);
+  find_groups(tile, plane, next, stop, tile->attention->head_size * k_kv_element_bytes(tile->attention->dtype), groups->ahead);
 }
 
 /// Attends positions [first, end) of the split that starts at `base`; the next split's are [end, following).
@@ -114,10 +137,12 @@ static void attend_split(
   size_t size = a->head_size;
   float scores[K_ATTENTION_QUERIES * K_ATTENTION_SPLIT] __attribute__((aligned(64)));
   float converted[K_ATTENTION_HEAD_SIZE * KEY_STRIDE] __attribute__((aligned(64)));
+  float scales[BATCH] __attribute__((aligned(64)));
   stored_groups groups;
+  bool scaled = k_kv_scale_bytes(a->dtype) > 0;
   int32_t begin = first > base ? first / GROUP * GROUP : base;
   k_kv_dtype dtype = tile->direct ? a->dtype : K_KV_F32;
-  size_t element = stored_bytes(dtype);
+  size_t element = k_kv_element_bytes(dtype);
   for (int g = 0; g < BATCH_GROUPS; g++) {
     groups.from[g] = groups.ahead[g] = (const uint8_t *)(converted + g * GROUP);
   }
@@ -132,6 +157,10 @@ static void attend_split(
       load_keys(tile, at, stop, converted);
     }
     score_all(dtype, tile->queries, tile->count, size, &groups, (stop - at + GROUP - 1) / GROUP, scores + (at - base));
+    if (scaled) {
+      load_scales(tile, a->keys_offset, at, stop, scales);
+      scale_all(scores + (at - base), tile->count, scales, stop - at);
+    }
   }
   for (uint32_t q = 0; q < tile->count; q++) {
     weigh(
@@ -148,6 +177,11 @@ static void attend_split(
       else look_ahead(tile, a->keys_offset, end, following, &groups);
     } else {
       load_values(tile, at, stop, converted);
+    }
+    // Folded into the weights, whose sum is taken already.
+    if (scaled) {
+      load_scales(tile, a->values_offset, at, stop, scales);
+      scale_all(scores + (at - base), tile->count, scales, stop - at);
     }
     accumulate_all(dtype, scores + (at - base), tile->count, size, &groups, stop - at, state->values);
   }

@@ -29,14 +29,14 @@ K_INLINE uint32_t tile_queries(uint32_t remaining) {
   return remaining >= 12 ? 6 : (remaining + 1) / 2;
 }
 
-K_INLINE size_t stored_bytes(k_kv_dtype dtype) { return dtype == K_KV_F32 ? 4 : 2; }
-
-/// Sixteen stored elements as `f32`.
+/// Sixteen stored elements as `f32`, scales apart.
 K_INLINE f32x16 v_load_stored(k_kv_dtype dtype, const void *from) {
   switch (dtype) {
     case K_KV_F32: return v_load(from);
     case K_KV_F16: return v_load_half(from);
     case K_KV_BF16: return v_load_bf16(from);
+    case K_KV_FP8: return v_load_fp8(from);
+    case K_KV_INT8: return v_from_i8(from);
   }
 }
 
@@ -76,7 +76,7 @@ K_INLINE void score_tile(
 #pragma clang loop unroll(full)
     for (int i = 0; i < w; i++) {
       column[i] = v_load_stored(dtype, from[i] + d * keys->stride);
-      prefetch(dtype, ahead[i] + d * GROUP * stored_bytes(dtype));
+      prefetch(dtype, ahead[i] + d * GROUP * k_kv_element_bytes(dtype));
     }
 #pragma clang loop unroll(full)
     for (int q = 0; q < n; q++) {
@@ -109,9 +109,9 @@ K_INLINE void value_tile(
     for (int32_t t = first; t < end; t++, from += rows->stride, ahead += rows->stride) {
       f32x16 row[4];
 #pragma clang loop unroll(full)
-      for (int i = 0; i < w; i += 2) prefetch(dtype, ahead + (size_t)(16 * i) * stored_bytes(dtype));
+      for (int i = 0; i < w; i += 2) prefetch(dtype, ahead + (size_t)(16 * i) * k_kv_element_bytes(dtype));
 #pragma clang loop unroll(full)
-      for (int i = 0; i < w; i++) row[i] = v_load_stored(dtype, from + (size_t)(16 * i) * stored_bytes(dtype));
+      for (int i = 0; i < w; i++) row[i] = v_load_stored(dtype, from + (size_t)(16 * i) * k_kv_element_bytes(dtype));
 #pragma clang loop unroll(full)
       for (int q = 0; q < n; q++) {
         f32x16 weight = v_set(weights[q * K_ATTENTION_SPLIT + t]);
@@ -143,7 +143,7 @@ K_INLINE void score_groups(
 K_INLINE void value_groups(
     k_kv_dtype dtype, int n, const float *weights, const stored_groups *rows, int32_t count, float *values,
     size_t size) {
-  size_t d = 0, element = stored_bytes(dtype), width = 16 * (size_t)tile_width(n);
+  size_t d = 0, element = k_kv_element_bytes(dtype), width = 16 * (size_t)tile_width(n);
   for (; d + width <= size; d += width) {
     value_tile(dtype, n, tile_width(n), weights, rows, d * element, count, values + d, size);
   }
@@ -176,6 +176,8 @@ K_INLINE void value_groups(
     case K_KV_F32: TILE_OF(function, K_KV_F32, n, __VA_ARGS__); break;        \
     case K_KV_F16: TILE_OF(function, K_KV_F16, n, __VA_ARGS__); break;        \
     case K_KV_BF16: TILE_OF(function, K_KV_BF16, n, __VA_ARGS__); break;      \
+    case K_KV_FP8: TILE_OF(function, K_KV_FP8, n, __VA_ARGS__); break;        \
+    case K_KV_INT8: TILE_OF(function, K_KV_INT8, n, __VA_ARGS__); break;      \
   }
 
 /// Scores of all queries against up to four groups of positions.
@@ -197,5 +199,16 @@ static void accumulate_all(
     n = tile_queries(count - q);
     const float *from = weights + q * K_ATTENTION_SPLIT;
     TILE_OF_DTYPE(value_groups, dtype, n, from, rows, positions, values + q * size, size)
+  }
+}
+
+/// Multiplies each query's scores, or its weights, at `positions` positions by their scales.
+static void scale_all(float *scores, uint32_t count, const float *scales, int32_t positions) {
+  for (int32_t i = 0; i < positions; i += GROUP) {
+    f32x16 scale = v_load(scales + i);
+    for (uint32_t q = 0; q < count; q++) {
+      float *at = scores + q * K_ATTENTION_SPLIT + i;
+      v_store(at, v_load(at) * scale);
+    }
   }
 }

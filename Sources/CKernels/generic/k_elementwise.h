@@ -105,7 +105,32 @@ static void rope(k_rope kind, float *x, const float *cosines, const float *sines
   }
 }
 
-static void store(k_kv_dtype dtype, const float *x, size_t count, void *destination) {
+/// Quantises one head, scaled by its largest magnitude.
+K_INLINE void store_scaled(k_kv_dtype dtype, const float *x, size_t count, uint8_t *codes, uint16_t *scale) {
+  const i32x16 no_sign = (i32x16)INT32_MAX;
+  i32x16 magnitudes = (i32x16)0;
+  for (size_t i = 0; i < count; i += 16) {
+    // As integers the bits of what is not finite are the largest, where a comparison of floats would pass NaN over.
+    magnitudes = __builtin_elementwise_max(magnitudes, v_load_i32(x + i) & no_sign);
+  }
+  float largest = __builtin_bit_cast(float, __builtin_reduce_max(magnitudes));
+  uint16_t half = k_float_to_half(largest / (dtype == K_KV_FP8 ? 448.0f : 127.0f));
+  if (half >= 0x7c00) {
+    *scale = 0x7e00;
+    memset(codes, 0, count);
+    return;
+  }
+  *scale = half;
+  // Codes are relative to the scale as it is stored; with a scale of 0 they are 0.
+  float d = half == 0 ? INFINITY : k_half_to_float(half);
+  for (size_t i = 0; i < count; i += 16) {
+    f32x16 scaled = v_load(x + i) / v_set(d);
+    if (dtype == K_KV_FP8) v_store_fp8(codes + i, scaled);
+    else v_store_i8(codes + i, scaled);
+  }
+}
+
+static void store(k_kv_dtype dtype, const float *x, size_t count, void *destination, uint16_t *scale) {
   switch (dtype) {
     case K_KV_F32: memcpy(destination, x, count * 4); break;
     case K_KV_F16:
@@ -114,16 +139,25 @@ static void store(k_kv_dtype dtype, const float *x, size_t count, void *destinat
     case K_KV_BF16:
       for (size_t i = 0; i < count; i += 16) v_store_bf16((uint16_t *)destination + i, v_load(x + i));
       break;
+    case K_KV_FP8: store_scaled(K_KV_FP8, x, count, destination, scale); break;
+    case K_KV_INT8: store_scaled(K_KV_INT8, x, count, destination, scale); break;
   }
 }
 
-static void store_column(k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride) {
+static void store_column(
+    k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride, uint16_t *scale) {
+  if (k_kv_element_bytes(dtype) == 1) {
+    uint8_t codes[K_ATTENTION_HEAD_SIZE];
+    store(dtype, x, count, codes, scale);
+    for (size_t i = 0; i < count; i++) ((uint8_t *)destination)[i * stride] = codes[i];
+    return;
+  }
   for (size_t i = 0; i < count; i += 16) {
     if (dtype == K_KV_F32) {
       for (size_t lane = 0; lane < 16; lane++) ((float *)destination)[(i + lane) * stride] = x[i + lane];
     } else {
       uint16_t narrow[16];
-      store(dtype, x + i, 16, narrow);
+      store(dtype, x + i, 16, narrow, NULL);
       for (size_t lane = 0; lane < 16; lane++) ((uint16_t *)destination)[(i + lane) * stride] = narrow[lane];
     }
   }

@@ -20,6 +20,7 @@ typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
 typedef uint8_t u8x16 __attribute__((ext_vector_type(16)));
 typedef int8_t i8x16 __attribute__((ext_vector_type(16)));
 typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+typedef int16_t i16x16 __attribute__((ext_vector_type(16)));
 
 K_INLINE f32x16 v_load(const float *from) {
   f32x16 value;
@@ -106,6 +107,38 @@ K_INLINE void v_store_bf16(void *to, f32x16 value) {
   i32x16 rounded = bits + 0x7fff + ((bits >> 16) & 1);
   u16x16 result = __builtin_convertvector(rounded >> 16, u16x16);
   memcpy(to, &result, sizeof result);
+}
+
+/// Codes of fp8 as `f32`, ÷ 2^8: the bits of a half with the same exponent, which is biased by 8 more.
+K_INLINE f32x16 v_load_fp8(const void *from) {
+  i8x16 codes;
+  memcpy(&codes, from, sizeof codes);
+  i16x16 halves = (__builtin_convertvector(codes, i16x16) << 7) & (int16_t)~0x4000;
+  return v_load_half(&halves);
+}
+
+/// Rounds to fp8, to nearest even; what is above 448 becomes 448.
+K_INLINE void v_store_fp8(void *to, f32x16 value) {
+  const f32x16 magic = v_set(16384.0f);  // 2^14: adding it rounds to a multiple of 2^−9, which the low bits then count
+  i32x16 sign = __builtin_bit_cast(i32x16, value) & INT32_MIN;
+  f32x16 size = __builtin_bit_cast(f32x16, __builtin_bit_cast(i32x16, value) & INT32_MAX);
+  size = size > v_set(448.0f) ? v_set(448.0f) : size;
+  i32x16 bits = __builtin_bit_cast(i32x16, size);
+  i32x16 normal = ((bits + 0x7ffff + ((bits >> 20) & 1)) >> 20) - (120 << 3);
+  i32x16 subnormal = __builtin_bit_cast(i32x16, size + magic) - __builtin_bit_cast(i32x16, magic);
+  i32x16 small = size < v_set(0.015625f);
+  i32x16 code = (subnormal & small) | (normal & ~small) | ((sign >> 24) & 0x80);
+  u8x16 narrow = __builtin_convertvector(code, u8x16);
+  memcpy(to, &narrow, sizeof narrow);
+}
+
+/// Rounds to integers, to nearest even; what is beyond ±127 becomes ±127. Magnitudes are below 2^22.
+K_INLINE void v_store_i8(void *to, f32x16 value) {
+  const float magic = 12582912.0f;  // 1.5 × 2^23: adding it rounds to an integer, which the low bits then hold
+  i32x16 code = __builtin_bit_cast(i32x16, value + magic) - 0x4b400000;
+  code = __builtin_elementwise_max(__builtin_elementwise_min(code, (i32x16)127), (i32x16)-127);
+  i8x16 narrow = __builtin_convertvector(code, i8x16);
+  memcpy(to, &narrow, sizeof narrow);
 }
 
 /// Folds the lanes in halves: 16, 8, 4, 2, 1.

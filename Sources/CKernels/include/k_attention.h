@@ -22,9 +22,10 @@ typedef struct {
   float *output;
   const uint8_t *pool;
   size_t block_bytes;
-  /// Where the layer's keys start in a block, `[kv head][head size][token]`: neighbouring tokens fill a register.
+  /// Where the layer's keys start in a block, `[kv head][head size][token]`: neighbouring tokens fill a register. Their
+  /// scales follow, `[kv head][token]`, where the type has them.
   size_t keys_offset;
-  /// Where its values start, `[kv head][token][head size]`; they follow the keys.
+  /// Where its values start, `[kv head][token][head size]`, and their scales; they follow the keys.
   size_t values_offset;
   /// Block ids of all sequences.
   const int32_t *tables;

@@ -72,11 +72,14 @@ typedef struct {
   /// Rotates one head in place; `cosines` and `sines` have head_size / 2 elements.
   void (*rope)(k_rope kind, float *x, const float *cosines, const float *sines, size_t head_size);
 
-  /// Converts to the stored type, rounding to nearest even; `count` is a multiple of 16.
-  void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination);
+  /// Converts one head to the stored type, rounding to nearest even; `count` is a multiple of 16. `scale` is used where
+  /// the type has one: a half, the largest magnitude over that of the codes. What is not finite, or too large for a half,
+  /// gives a scale that is NaN.
+  void (*store)(k_kv_dtype dtype, const float *x, size_t count, void *destination, uint16_t *scale);
 
-  /// The same, to every `stride`-th element.
-  void (*store_column)(k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride);
+  /// The same, to every `stride`-th element; `count` is at most `K_ATTENTION_HEAD_SIZE`.
+  void (*store_column)(
+      k_kv_dtype dtype, const float *x, size_t count, void *destination, size_t stride, uint16_t *scale);
 
   /// y[token × stride + row] = Σ weight × activation for the rows of tiles [begin, end), from quantised activations
   /// and outliers. The sums start from the outlier's product.

@@ -17,12 +17,26 @@ typedef enum {
   K_TYPE_BF16 = 30,
 } k_type;
 
-/// Element types of stored keys and values.
+/// Element types of stored keys and values. Of the last two each token and head has a scale of its own, an IEEE half,
+/// and value = scale × code.
 typedef enum {
   K_KV_F32 = 0,
   K_KV_F16 = 1,
   K_KV_BF16 = 2,
+  /// 4 bits of exponent, 3 of mantissa, no infinities.
+  /// Source: Micikevicius et al., FP8 Formats for Deep Learning (2022).
+  K_KV_FP8 = 3,
+  /// −127 … 127.
+  K_KV_INT8 = 4,
 } k_kv_dtype;
+
+/// Bytes of one stored element.
+static inline size_t k_kv_element_bytes(k_kv_dtype dtype) {
+  return dtype == K_KV_F32 ? 4 : dtype == K_KV_F16 || dtype == K_KV_BF16 ? 2 : 1;
+}
+
+/// Bytes of the scale of one token and head; 0 where there is none.
+static inline size_t k_kv_scale_bytes(k_kv_dtype dtype) { return k_kv_element_bytes(dtype) == 1 ? 2 : 0; }
 
 /// Elements of one block of `type`; 0 for an unknown type.
 size_t k_type_block_elements(k_type type);

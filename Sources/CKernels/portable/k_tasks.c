@@ -82,7 +82,8 @@ void k_store_task(const void *context, size_t index) {
   const k_store_job *job = context;
   size_t size = job->head_size;
   size_t query_size = job->heads * size, kv_size = job->kv_heads * size;
-  size_t element = job->dtype == K_KV_F32 ? 4 : 2;
+  size_t element = k_kv_element_bytes(job->dtype);
+  size_t head_bytes = job->block_size * size * element;
   size_t row;
   uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
   for (; row < end; row++) {
@@ -101,11 +102,16 @@ void k_store_task(const void *context, size_t index) {
     int32_t block = job->tables[(uint32_t)job->row_tables[row] + position / job->block_size];
     uint8_t *base = job->pool + (size_t)block * job->block_bytes;
     size_t slot = position % job->block_size;
+    uint8_t *block_keys = base + job->keys_offset, *block_values = base + job->values_offset;
+    uint16_t *key_scales = (uint16_t *)(block_keys + job->kv_heads * head_bytes);
+    uint16_t *value_scales = (uint16_t *)(block_values + job->kv_heads * head_bytes);
     for (size_t h = 0; h < job->kv_heads; h++) {
-      uint8_t *head = base + h * job->block_size * size * element;
+      uint8_t *head_keys = block_keys + h * head_bytes + slot * element;
+      uint8_t *head_values = block_values + h * head_bytes + slot * size * element;
+      size_t scale = h * job->block_size + slot;
       job->kernels->store_column(
-          job->dtype, keys + h * size, size, head + job->keys_offset + slot * element, job->block_size);
-      job->kernels->store(job->dtype, values + h * size, size, head + job->values_offset + slot * size * element);
+          job->dtype, keys + h * size, size, head_keys, job->block_size, key_scales + scale);
+      job->kernels->store(job->dtype, values + h * size, size, head_values, value_scales + scale);
     }
   }
 }

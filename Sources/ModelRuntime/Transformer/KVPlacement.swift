@@ -17,14 +17,13 @@ struct KVPlacement {
     blockBytes = memory.blockBytes
     blockSize = layout.blockSize
     let group = layout.groups[0]
-    planeBytes = group.kvHeads * blockSize * group.headSize * group.dtype.elementBytes
+    planeBytes = group.kvHeads * blockSize * (group.headSize * group.dtype.elementBytes + group.dtype.scaleBytes)
     switch group.dtype {
     case .f32: dtype = K_KV_F32
     case .f16: dtype = K_KV_F16
     case .bf16: dtype = K_KV_BF16
-    case .fp8, .int8:
-      throw ServingError(
-        .unimplemented, "kv_cache_dtype \(group.dtype.rawValue) has no kernel yet; use f16, bf16 or f32")
+    case .fp8: dtype = K_KV_FP8
+    case .int8: dtype = K_KV_INT8
     }
   }
 

@@ -12,7 +12,7 @@ struct EngineOptions: ParsableArguments {
     name: [.long, .customLong("num-gpu-blocks")],
     help: ArgumentHelp("Blocks in the pool (default: by memory).", valueName: "n"))
   var numBlocks: String?
-  @Option(help: ArgumentHelp("f16, bf16 or f32.", valueName: "type"))
+  @Option(help: ArgumentHelp("f16, bf16, f32, fp8 or int8.", valueName: "type"))
   var kvCacheDtype: String?
   @Option(
     name: [.long, .customLong("gpu-memory-utilization")],

@@ -30,7 +30,7 @@ struct EngineSettings: Sendable {
     blockSize = reader.integer("block_size", flag: options.blockSize, default: 16, in: 8...64)
     numBlocks = reader.optionalInteger(
       "num_blocks", flag: options.numBlocks, in: 2...Int(Int32.max), aliases: ["num_gpu_blocks"])
-    kvDType = reader.choice("kv_cache_dtype", flag: options.kvCacheDtype, default: .f16, among: [.f16, .bf16, .f32])
+    kvDType = reader.choice("kv_cache_dtype", flag: options.kvCacheDtype, default: .f16)
     memoryUtilization = reader.number(
       "memory_utilization", flag: options.memoryUtilization, default: 0.9, in: 0.01...1,
       aliases: ["gpu_memory_utilization"])
