@@ -44,7 +44,7 @@ import Testing
     #expect(counts[0] == 4 && counts[1] > 3 * counts[0], "\(counts)")
   }
 
-  /// What runs has room to grow: a preempted sequence computes everything again.
+  /// What runs has room to grow: a preempted sequence computes everything again. Without that room nearly every request is.
   @Test(arguments: [8, 16, 64]) func aFullPoolPreemptsFew(blockSize: Int) throws {
     var simulation = StepSimulation(
       SchedulerConfiguration(blockSize: blockSize, maxQueueWait: .seconds(1_000_000)), blocks: 4096 / blockSize)
@@ -55,7 +55,7 @@ import Testing
       try simulation.step()
       most = max(most, simulation.scheduler.running.count)
     }
-    #expect(simulation.scheduler.preemptionCount <= 15, "\(simulation.scheduler.preemptionCount)")
+    #expect(simulation.scheduler.preemptionCount <= 20, "\(simulation.scheduler.preemptionCount)")
     // And the pool is full all the same: 16 of them fit at their full lengths.
     #expect(most >= 16, "\(most)")
   }
