@@ -56,10 +56,10 @@ public final class EngineCore: Sendable {
 
   /// Cancels what runs and ends the thread. Blocks that others still read are waited for, up to `stopGracePeriod`.
   public func stop() async {
-    // A thread that was never started has to be, to refuse what waits in the mailbox.
-    start()
     _ = await withCheckedContinuation { reply in
       if !mailbox.post(.stop(reply)) { reply.resume(returning: .success(())) }
+      // A thread that was never started has to be, to refuse what waits in the mailbox; it must find the stop there.
+      start()
     }
   }
 
