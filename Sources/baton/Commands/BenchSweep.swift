@@ -72,7 +72,7 @@ struct BenchSweep: AsyncParsableCommand {
     }
     let fixed = ["max_model_len", "memory_budget", "memory_utilization", "local_workers"]
     if !known.contains(name) || fixed.contains(name) {
-      let near = nearestName(to: name, in: known).map { "; did you mean \($0)?" } ?? ""
+      let near = nearestName(to: name, in: known.subtracting(fixed)).map { "; did you mean \($0)?" } ?? ""
       reader.note(problem: "--parameter is '\(name)', which is no parameter of the engine that a sweep may vary\(near)")
     }
     return settings
