@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench bench-kernels bench-peer lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer lint format tidy sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -40,6 +40,9 @@ bench: build model ## Tokens a second and hand-off time of this machine
 bench-kernels: ## Each kernel alone beside what the machine can do (FILTER=text for some of them)
 	BATON_PACKAGE=core swift build -c release --scratch-path .build-core --product kernel-bench
 	.build-core/release/kernel-bench kernels --filter '$(FILTER)'
+
+bench-parameters: build model ## What each parameter does to a load (PARAMETERS="block_size threads" for some)
+	scripts/bench-parameters $(BATON) $(BATON_MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf $(PARAMETERS)
 
 bench-peer: build ## Beside llama.cpp, which is built outside the checkout (an hour; ARGS="--quick --models smollm2" for less)
 	@scripts/deps peers
