@@ -108,7 +108,10 @@ let shellTargets: [Target] = [
       "KVTransfer", "Directory", "PrefillServer", grpc, grpcProtobuf, logging, lifecycle,
     ]),
   core(
-    "RouterServer", ["ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "RPC", grpc, logging]),
+    "RouterServer",
+    [
+      "ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "GRPCTransport", "RPC", grpc, logging,
+    ]),
   .executableTarget(
     name: "baton",
     dependencies: [

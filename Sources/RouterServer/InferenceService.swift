@@ -1,4 +1,5 @@
 import GRPCCore
+import GRPCTransport
 import RPC
 import Routing
 import ServingProtos
@@ -14,7 +15,9 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
   public func generate(
     request: Baton_V1_GenerateRequest, response: RPCWriter<Baton_V1_GenerateResponse>, context: ServerContext
   ) async throws {
-    let generation = try await router.generate(try GenerationRequest(request))
+    var asked = try GenerationRequest(request)
+    asked.deadline = context.deadline
+    let generation = try await router.generate(asked)
     var message = Baton_V1_GenerateResponse()
     message.requestID = generation.requestID.value
     message.model = generation.model

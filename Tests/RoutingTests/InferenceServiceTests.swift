@@ -48,6 +48,26 @@ struct InferenceServiceTests {
     }
   }
 
+  /// What a client gives up on is nobody's work any more, on any tier.
+  @Test func theClientsDeadlineReachesTheWorker() async throws {
+    let worker = try ScriptedWorker("a")
+    let start = ContinuousClock.now
+    try await withClient([worker]) { client in
+      var request = Baton_V1_GenerateRequest()
+      request.text = "tell me something"
+      request.sampling.maxTokens = 2
+      for options in [CallOptions.until(start + .seconds(500)), .defaults] {
+        try await Baton_V1_Inference.Client(wrapping: client).generate(request, options: options) { response in
+          for try await _ in response.messages {}
+        }
+      }
+    }
+    let deadlines = worker.state.withLock { $0.deadlines }
+    #expect(try #require(deadlines[0]) <= start + .seconds(501))
+    // The router's own limit stands in for none.
+    #expect(try #require(deadlines[1]) > start + .seconds(1000))
+  }
+
   @Test func errorsKeepTheirCodes() async throws {
     try await withClient([try ScriptedWorker("a")]) { client in
       let inference = Baton_V1_Inference.Client(wrapping: client)

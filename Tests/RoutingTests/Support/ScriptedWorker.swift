@@ -27,6 +27,8 @@ final class ScriptedWorker: Sendable {
   struct State {
     var script: [Act]
     var requests: [Baton_V1_DecodeRequest] = []
+    /// Of the calls, in their order.
+    var deadlines: [ContinuousClock.Instant?] = []
     var cancelled = 0
     var active = 0
     var sent = 0
@@ -98,10 +100,12 @@ final class ScriptedWorker: Sendable {
   static func text(_ tokens: [TokenID]) -> String { tokens.map { "\($0) " }.joined() }
 
   fileprivate func decode(
-    _ request: Baton_V1_DecodeRequest, _ response: RPCWriter<Baton_V1_DecodeResponse>
+    _ request: Baton_V1_DecodeRequest, deadline: ContinuousClock.Instant?,
+    _ response: RPCWriter<Baton_V1_DecodeResponse>
   ) async throws {
     let (act, incarnation) = state.withLock { state in
       state.requests.append(request)
+      state.deadlines.append(deadline)
       state.active += 1
       return (state.script.isEmpty ? .serve : state.script.removeFirst(), state.incarnation)
     }
@@ -172,7 +176,7 @@ final class ScriptedWorker: Sendable {
     func decode(
       request: Baton_V1_DecodeRequest, response: RPCWriter<Baton_V1_DecodeResponse>, context: ServerContext
     ) async throws {
-      try await worker.decode(request, response)
+      try await worker.decode(request, deadline: context.deadline, response)
     }
   }
 
