@@ -59,7 +59,7 @@ extension Scheduler {
       }
       let rank = run(sequence)
       // All its blocks at once: a prompt under way never lacks one.
-      _ = makeRoom(for: sequence, through: sequence.tokens.count, rank: rank)
+      _ = makeRoom(for: sequence, through: configuration.reservation.tokens(sequence.tokens.count), rank: rank)
       if configuration.enableChunkedPrefill, turn.oldest == nil, left > budget.prompt {
         reserve(for: sequence, isAlone: index + 1 == order.count, &turn, &budget)
       } else {
@@ -125,9 +125,10 @@ extension Scheduler {
     // Cached blocks give no logits.
     var prefix = pool.isCaching && !sequence.group.lacksPromptLogits ? pool.cache.longestPrefix(sequence.hashes) : []
     let total = BlockTable.blockCount(
-      tokens: isReceived ? sequence.group.prefixCount : sequence.tokens.count, blockSize: size)
+      tokens: isReceived ? sequence.group.prefixCount : configuration.reservation.tokens(sequence.tokens.count),
+      blockSize: size)
     // A little room for the running ones to grow, lest they be preempted at once.
-    let reserve = running.isEmpty ? 0 : max(1, pool.blockCount / 100)
+    let reserve = running.isEmpty || configuration.reservation != .asNeeded ? 0 : max(1, pool.blockCount / 100)
     while true {
       // With everything cached, the last token is computed again for its logits, into a copy of its block.
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
