@@ -115,12 +115,14 @@ import Testing
     }
   }
 
-  /// An answer without all that was asked for is an error, and one that would be too large is refused.
+  /// An answer without all that was asked for is an error.
   @Test func neverInPart() async throws {
     let router = ScriptedRouter(script: ScriptedRouter.say(["a"]))
     try await Server.run(router) { server in
-      #expect(try await server.complete(#"{"prompt":"abc","prompt_logprobs":1}"#).status == 500)
-      #expect(try await server.complete(#"{"prompt":"abc","echo":true,"logprobs":1}"#).status == 500)
+      for field in [#""prompt_logprobs":1"#, #""echo":true,"logprobs":1"#] {
+        let reply = try await server.complete(#"{"prompt":"abc",\#(field)}"#)
+        #expect(reply.status == 500)
+      }
     }
   }
 }
