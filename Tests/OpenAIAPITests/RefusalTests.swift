@@ -17,7 +17,6 @@ import Testing
     (#"{"prompt":"x","logit_bias":[1]}"#, "logit_bias", "must be an object"),
     (#"{"prompt":"x","seed":1.5}"#, "seed", "seed"),
     (#"{"prompt":"x","stream_options":{"include_usage":true}}"#, "stream_options", "only allowed when stream"),
-    (#"{"messages":[{"role":"user","content":"x"}],"echo":true}"#, "echo", "echo is for completions"),
     (#"{"prompt":"x","n":1,"best_of":3,"stream":true}"#, "best_of", "best_of above n"),
     (#"{"prompt":"x","best_of":129}"#, "best_of", "at most 128"),
     (#"{"prompt":"x","suffix":"y"}"#, "suffix", "suffix is not supported"),
@@ -68,6 +67,7 @@ import Testing
   }
 
   static let chats: [(String, String?, String)] = [
+    (#"{"messages":[{"role":"user","content":"x"}],"echo":true}"#, "echo", "echo is for completions"),
     (#"{"messages":[]}"#, "messages", "empty"),
     (#"{}"#, "messages", "messages is missing"),
     (#"{"messages":"hi"}"#, "messages", "must be an array"),

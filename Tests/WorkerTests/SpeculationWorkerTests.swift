@@ -85,7 +85,10 @@ import Testing
   func cancelledAndPreemptedAcrossTiers(method: SpeculationMethod) async throws {
     let requests = (0..<8).map { decodeRequest(prompt(60 + $0 * 7, seed: $0), maxTokens: 60, temperature: 0.7) }
     let expected = try await plain(requests)
-    try await withWorkers([options(.prefill, method), options(.decode, method, blocks: 28)]) { workers, channels in
+    var decode = options(.decode, method, blocks: 40)
+    // Slow enough for all to meet.
+    decode.cost = SimulatedExecutor.Cost(step: .milliseconds(4))
+    try await withWorkers([options(.prefill, method), decode]) { workers, channels in
       try await withThrowingTaskGroup(of: Void.self) { group in
         for (index, request) in requests.enumerated() {
           var request = request
