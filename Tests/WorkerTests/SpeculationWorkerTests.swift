@@ -83,7 +83,9 @@ import Testing
   /// Too few blocks for all at once, clients that leave, and prompts that come from elsewhere.
   @Test(arguments: SpeculationMethod.allCases)
   func cancelledAndPreemptedAcrossTiers(method: SpeculationMethod) async throws {
-    let requests = (0..<8).map { decodeRequest(prompt(60 + $0 * 7, seed: $0), maxTokens: 60, temperature: 0.7) }
+    let requests = (0..<8).map {
+      decodeRequest(prompt(60 + $0 * 7, seed: $0), maxTokens: 60, temperature: $0 % 2 == 0 ? 0 : 0.7)
+    }
     let expected = try await plain(requests)
     var decode = options(.decode, method, blocks: 40)
     // Slow enough for all to meet.
@@ -109,7 +111,8 @@ import Testing
         try await group.waitForAll()
       }
       #expect(workers[1].engine.statistics.preemptions > 0)
-      #expect(workers[1].engine.statistics.acceptedTokens > 0)
+      // Text that was drawn repeats itself seldom enough for n-grams to find nothing.
+      #expect(method == .ngram || workers[1].engine.statistics.acceptedTokens > 0)
       try await expectNoDraftBlocks(workers)
     }
   }
