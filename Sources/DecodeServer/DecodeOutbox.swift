@@ -7,6 +7,8 @@ import ServingTypes
 /// request may generate, and leave in messages of limited size.
 final class DecodeOutbox: Sendable {
   private struct State {
+    /// Of the prompt's own tokens, sent before all outputs.
+    var promptLogprobs: ArraySlice<GeneratedToken> = []
     /// Those of one sample in order.
     var outputs: [Baton_V1_Output] = []
     var last: Baton_V1_DecodeResponse?
@@ -24,6 +26,11 @@ final class DecodeOutbox: Sendable {
 
   init() {
     (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  func add(promptLogprobs: [GeneratedToken]) {
+    state.withLock { $0.promptLogprobs = promptLogprobs[...] }
+    wake.yield()
   }
 
   func add(sample: Int, _ update: SampleText.Update) {
@@ -71,6 +78,12 @@ final class DecodeOutbox: Sendable {
   /// The next message; nil when there is nothing to say now. Throws the failure when nothing is left before it.
   private func take() throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? {
     try state.withLock { state throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? in
+      if !state.promptLogprobs.isEmpty {
+        var response = Baton_V1_DecodeResponse()
+        response.promptLogprobs = state.promptLogprobs.prefix(Self.tokensPerMessage).map { Baton_V1_Token($0) }
+        state.promptLogprobs = state.promptLogprobs.dropFirst(Self.tokensPerMessage)
+        return (response, false)
+      }
       var count = 0
       var tokens = 0
       while count < state.outputs.count {

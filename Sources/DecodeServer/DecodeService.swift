@@ -65,6 +65,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
           guard !update.tokens.isEmpty || update.finish != nil else { continue }
           outbox.add(sample: sample, update)
           if update.hasMatchedStop { generation.stop(sample: sample) }
+        case .promptLogprobs(let tokens): outbox.add(promptLogprobs: tokens)
         case .finished(let summary):
           return outbox.finish(run.lastResponse(summary))
         }
@@ -77,7 +78,10 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
 
   /// Computes the prompt here, or has it computed elsewhere.
   private func begin(_ call: DecodeCall, _ run: inout DecodeRun) async throws -> GenerationHandle {
-    guard !call.candidates.isEmpty else { return try engine.generate(call.request) }
+    // What is computed elsewhere says nothing of the prompt's own tokens.
+    guard !call.candidates.isEmpty, call.request.sampling.promptLogprobs == nil else {
+      return try engine.generate(call.request)
+    }
     let handle = try engine.receive(call.request)
     do {
       let held = try await handle.reserve()

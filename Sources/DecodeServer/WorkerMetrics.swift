@@ -98,7 +98,7 @@ enum WorkerMetrics {
     collector.gauge(
       "draft_model_active_blocks", help: "Blocks of the draft model's pool that sequences hold.", model.activeBlocks)
     collector.counter("draft_model_passes", help: "Forward passes of the draft model.", Int(model.forwards))
-    collector.counter("draft_model_seconds", help: "Time of those passes, summed up.", model.seconds)
+    collector.counter("draft_model_seconds", help: "Time of those passes, with the drawing of drafts.", model.seconds)
     collector.counter(
       "draft_model_shortages", help: "Drafts that were not made for want of blocks.", Int(model.shortages))
     collector.counter("draft_model_failures", help: "Passes of the draft model that failed.", Int(model.failures))

@@ -9,6 +9,8 @@ final class ActiveRequest {
     var counts: TokenCounts
     var drafts: SampleDrafts
     var isFinished = false
+    /// Finished by its limit, not by itself.
+    var hasReachedLimit = false
     /// Stopped before the group forked.
     var isStopping = false
   }
@@ -22,6 +24,10 @@ final class ActiveRequest {
   /// Takes one of the places that `maxQueuedRequests` bounds.
   var hasQueuePlace = true
   var endOfGeneration: [TokenID]
+
+  /// Of the prompt's tokens from the second on, where the request asked for them.
+  var promptLogprobs: [GeneratedToken] = []
+  var hasSentPromptLogprobs = false
 
   // For a prefill: the next block to lend, and how many requests were last said to be ahead.
   var nextLoan: Int

@@ -15,10 +15,15 @@ extension EngineLoop {
     let prompt = request.submission.request.prompt
     for (offset, row) in rows.enumerated() {
       let position = segment.start + offset + 1
-      guard position < prompt.count, position == request.summary.promptLogprobs.count + 1 else { continue }
+      guard position < prompt.count, position == request.promptLogprobs.count + 1 else { continue }
       let values = UnsafeBufferPointer(rebasing: logits[row * vocabularySize..<(row + 1) * vocabularySize])
-      request.summary.promptLogprobs.append(
+      request.promptLogprobs.append(
         try sampler.logprobs(of: prompt[position], count: count, logits: values, position: position))
+    }
+    guard request.promptLogprobs.count == prompt.count - 1, !request.hasSentPromptLogprobs else { return }
+    request.hasSentPromptLogprobs = true
+    if case .generation(let buffer) = request.submission.sink {
+      outgoing.append(.generation(buffer, .promptLogprobs(request.promptLogprobs)))
     }
   }
 }

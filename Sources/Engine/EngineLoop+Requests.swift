@@ -93,7 +93,8 @@ extension EngineLoop {
     if let group = request.group {
       for sequence in group.sequences {
         speculator.remember(
-          sequence, promptCount: request.submission.request.prompt.count, salt: request.submission.request.cacheSalt)
+          sequence, promptCount: request.submission.request.prompt.count, salt: request.submission.request.cacheSalt,
+          isWhole: error == nil && !request.samples[sequence.sample].hasReachedLimit)
       }
       scheduler.end(group)
     }
@@ -153,8 +154,9 @@ extension EngineLoop {
     if case .generation(let buffer) = request.submission.sink {
       outgoing.append(.generation(buffer, .tokens(sample: sample, tokens: tokens, finish: finish)))
     }
-    guard finish != nil else { return }
+    guard let finish else { return }
     request.samples[sample].isFinished = true
+    request.samples[sample].hasReachedLimit = finish == .length
     if request.samples.allSatisfy(\.isFinished) {
       endFinished(request)
     } else {

@@ -27,11 +27,12 @@ extension EngineLoop {
       }
     }
     let seconds = (ContinuousClock.now - started).seconds
-    scheduler.observe(seconds: seconds)
+    // What a draft model reads is bounded by itself, and no part of what the next step will take.
+    scheduler.observe(seconds: seconds + (speculator.hasRead ? 0 : speculator.seconds))
     speculator.observe(scheduler.output, seconds: seconds)
     statistics.steps += 1
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
-    statistics.stepSeconds.record(seconds)
+    statistics.stepSeconds.record(seconds + speculator.seconds)
     return true
   }
 

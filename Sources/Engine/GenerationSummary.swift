@@ -19,14 +19,11 @@ public struct GenerationSummary: Hashable, Sendable {
   public var firstTokenSeconds: Double
   /// From the first token to the last.
   public var decodeSeconds: Double
-  /// Where the request asked for them: the prompt's tokens but the first, each with its log-probability after those before.
-  public var promptLogprobs: [GeneratedToken]
 
   public init(
     promptTokens: Int = 0, cachedTokens: Int = 0, computedTokens: Int = 0, generatedTokens: Int = 0,
     draftedTokens: Int = 0, acceptedTokens: Int = 0, queueSeconds: Double = 0, prefillSeconds: Double = 0,
-    firstTokenSeconds: Double = 0, decodeSeconds: Double = 0,
-    promptLogprobs: [GeneratedToken] = []
+    firstTokenSeconds: Double = 0, decodeSeconds: Double = 0
   ) {
     self.promptTokens = promptTokens
     self.cachedTokens = cachedTokens
@@ -38,6 +35,5 @@ public struct GenerationSummary: Hashable, Sendable {
     self.prefillSeconds = prefillSeconds
     self.firstTokenSeconds = firstTokenSeconds
     self.decodeSeconds = decodeSeconds
-    self.promptLogprobs = promptLogprobs
   }
 }

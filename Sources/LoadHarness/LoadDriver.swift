@@ -111,6 +111,7 @@ public struct LoadDriver: Sendable {
           tokens.append(token.id)
           arrivals.append(time)
         }
+      case .promptLogprobs: break
       case .finished(let last): summary = last
       }
     }

@@ -16,9 +16,19 @@ struct GenerationHandler: Sendable {
     let encoder = AnswerEncoder(
       call: call, id: exchange.requestID, created: Int64(Date.now.timeIntervalSince1970), model: model,
       tokenBytes: { token in backend.tokenBytes(model, token) })
-    var answer = Answer(
-      prompts: call.prompts.count, samples: call.fields.sampling.n, keepsText: !call.fields.stream)
     let promptTokens = generations.map(\.promptTokens)
+    let wantsPromptLogprobs = call.fields.sampling.promptLogprobs != nil
+    try call.checkPromptLogprobs(promptTokens: promptTokens.map(\.count))
+    var answer = Answer(
+      prompts: call.prompts.count, samples: call.fields.sampling.n,
+      promptLogprobs: promptTokens.map { wantsPromptLogprobs ? $0.count - 1 : 0 }, keepsText: !call.fields.stream,
+      dropsOutput: call.fields.dropsOutput)
+    func echo(_ prompt: Int) -> EchoedPrompt? {
+      guard call.fields.echoes else { return nil }
+      return EchoedPrompt(
+        call.prompts[prompt], tokens: promptTokens[prompt], logprobs: answer.promptLogprobs[prompt],
+        top: encoder.writesLogprobs ? call.fields.sampling.logprobs : nil, tokenBytes: encoder.tokenBytes)
+    }
     var sawToken = false
     func note(_ update: GenerationUpdate) {
       let tokens = update.outputs.reduce(0) { $0 + $1.tokens.count }
@@ -34,7 +44,9 @@ struct GenerationHandler: Sendable {
       }
       try answer.checkComplete()
       if let kept = call.fields.keptSamples { answer.keepLikeliest(kept) }
-      let bytes = encoder.answer(answer, promptTokens: promptTokens, explains: call.fields.explains)
+      let bytes = encoder.answer(
+        answer, promptTokens: promptTokens, echoes: call.prompts.indices.compactMap(echo),
+        explains: call.fields.explains)
       try await exchange.send(status: 200, type: "application/json", bytes)
       return
     }
@@ -43,8 +55,10 @@ struct GenerationHandler: Sendable {
       try await Self.forEachUpdate(of: generations) { prompt, update in
         note(update)
         bytes.removeAll(keepingCapacity: true)
+        let opening = !update.outputs.isEmpty && answer.hasUnopenedChoice(prompt: prompt) ? echo(prompt) : nil
         try answer.accept(update, prompt: prompt) { index, choice, output in
-          encoder.appendChunks(index, &choice, output, promptTokens: promptTokens[prompt], to: &bytes)
+          encoder.appendChunks(
+            index, &choice, output, promptTokens: promptTokens[prompt], echo: opening, to: &bytes)
         }
         if !bytes.isEmpty { try await write(bytes, to: exchange) }
       }

@@ -23,6 +23,7 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
     message.model = generation.model
     message.promptTokenIds = wireTokens(generation.promptTokens)
     for try await update in generation.updates {
+      message.promptLogprobs = update.promptLogprobs.map { Baton_V1_Token($0) }
       message.outputs = update.outputs.map { Baton_V1_Output($0) }
       if let usage = update.usage { message.usage = Baton_V1_Usage(usage) }
       if request.explain {

@@ -190,6 +190,17 @@ public nonisolated struct Baton_V1_SamplingParameters: @unchecked Sendable {
     set {_uniqueStorage()._disableSpeculation = newValue}
   }
 
+  /// As `logprobs`, for the prompt's own tokens. The prompt is then computed whatever is cached of it, by the worker that
+  /// generates.
+  public var promptLogprobs: UInt32 {
+    get {_storage._promptLogprobs ?? 0}
+    set {_uniqueStorage()._promptLogprobs = newValue}
+  }
+  /// Returns true if `promptLogprobs` has been explicitly set.
+  public var hasPromptLogprobs: Bool {_storage._promptLogprobs != nil}
+  /// Clears the value of `promptLogprobs`. Subsequent reads from it will return its default value.
+  public mutating func clearPromptLogprobs() {_uniqueStorage()._promptLogprobs = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -429,7 +440,7 @@ nonisolated extension Baton_V1_FinishReason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SamplingParameters"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}temperature\0\u{3}top_k\0\u{3}top_p\0\u{3}min_p\0\u{3}repetition_penalty\0\u{3}frequency_penalty\0\u{3}presence_penalty\0\u{3}logit_bias\0\u{1}seed\0\u{3}max_tokens\0\u{3}min_tokens\0\u{1}stop\0\u{3}stop_token_ids\0\u{3}ignore_eos\0\u{1}logprobs\0\u{1}n\0\u{3}disable_speculation\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}temperature\0\u{3}top_k\0\u{3}top_p\0\u{3}min_p\0\u{3}repetition_penalty\0\u{3}frequency_penalty\0\u{3}presence_penalty\0\u{3}logit_bias\0\u{1}seed\0\u{3}max_tokens\0\u{3}min_tokens\0\u{1}stop\0\u{3}stop_token_ids\0\u{3}ignore_eos\0\u{1}logprobs\0\u{1}n\0\u{3}disable_speculation\0\u{3}prompt_logprobs\0")
 
   fileprivate class _StorageClass {
     var _temperature: Float? = nil
@@ -449,6 +460,7 @@ nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftP
     var _logprobs: UInt32? = nil
     var _n: UInt32? = nil
     var _disableSpeculation: Bool = false
+    var _promptLogprobs: UInt32? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -476,6 +488,7 @@ nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftP
       _logprobs = source._logprobs
       _n = source._n
       _disableSpeculation = source._disableSpeculation
+      _promptLogprobs = source._promptLogprobs
     }
   }
 
@@ -511,6 +524,7 @@ nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftP
         case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._logprobs) }()
         case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._n) }()
         case 17: try { try decoder.decodeSingularBoolField(value: &_storage._disableSpeculation) }()
+        case 18: try { try decoder.decodeSingularUInt32Field(value: &_storage._promptLogprobs) }()
         default: break
         }
       }
@@ -574,6 +588,9 @@ nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftP
       if _storage._disableSpeculation != false {
         try visitor.visitSingularBoolField(value: _storage._disableSpeculation, fieldNumber: 17)
       }
+      try { if let v = _storage._promptLogprobs {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 18)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -600,6 +617,7 @@ nonisolated extension Baton_V1_SamplingParameters: SwiftProtobuf.Message, SwiftP
         if _storage._logprobs != rhs_storage._logprobs {return false}
         if _storage._n != rhs_storage._n {return false}
         if _storage._disableSpeculation != rhs_storage._disableSpeculation {return false}
+        if _storage._promptLogprobs != rhs_storage._promptLogprobs {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -100,6 +100,12 @@ public nonisolated struct Baton_V1_DecodeResponse: @unchecked Sendable {
   /// Clears the value of `timeline`. Subsequent reads from it will return its default value.
   public mutating func clearTimeline() {_uniqueStorage()._timeline = nil}
 
+  /// Where they were asked for: the prompt's tokens but the first, in order, on messages before the first output.
+  public var promptLogprobs: [Baton_V1_Token] {
+    get {_storage._promptLogprobs}
+    set {_uniqueStorage()._promptLogprobs = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -192,13 +198,14 @@ nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".DecodeResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}usage\0\u{1}route\0\u{1}timeline\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}usage\0\u{1}route\0\u{1}timeline\0\u{3}prompt_logprobs\0")
 
   fileprivate class _StorageClass {
     var _outputs: [Baton_V1_Output] = []
     var _usage: Baton_V1_Usage? = nil
     var _route: Baton_V1_Route? = nil
     var _timeline: Baton_V1_Timeline? = nil
+    var _promptLogprobs: [Baton_V1_Token] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -213,6 +220,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
       _usage = source._usage
       _route = source._route
       _timeline = source._timeline
+      _promptLogprobs = source._promptLogprobs
     }
   }
 
@@ -235,6 +243,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
         case 2: try { try decoder.decodeSingularMessageField(value: &_storage._usage) }()
         case 3: try { try decoder.decodeSingularMessageField(value: &_storage._route) }()
         case 4: try { try decoder.decodeSingularMessageField(value: &_storage._timeline) }()
+        case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._promptLogprobs) }()
         default: break
         }
       }
@@ -259,6 +268,9 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
       try { if let v = _storage._timeline {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
       } }()
+      if !_storage._promptLogprobs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._promptLogprobs, fieldNumber: 5)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -272,6 +284,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
         if _storage._usage != rhs_storage._usage {return false}
         if _storage._route != rhs_storage._route {return false}
         if _storage._timeline != rhs_storage._timeline {return false}
+        if _storage._promptLogprobs != rhs_storage._promptLogprobs {return false}
         return true
       }
       if !storagesAreEqual {return false}

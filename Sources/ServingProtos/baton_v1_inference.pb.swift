@@ -188,6 +188,12 @@ public nonisolated struct Baton_V1_GenerateResponse: @unchecked Sendable {
     set {_uniqueStorage()._model = newValue}
   }
 
+  /// Where they were asked for: the prompt's tokens but the first, in order, on messages before the first output.
+  public var promptLogprobs: [Baton_V1_Token] {
+    get {_storage._promptLogprobs}
+    set {_uniqueStorage()._promptLogprobs = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -500,7 +506,7 @@ nonisolated extension Baton_V1_GenerateRequest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".GenerateResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{3}prompt_token_ids\0\u{1}usage\0\u{1}route\0\u{1}timeline\0\u{3}request_id\0\u{1}model\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{3}prompt_token_ids\0\u{1}usage\0\u{1}route\0\u{1}timeline\0\u{3}request_id\0\u{1}model\0\u{3}prompt_logprobs\0")
 
   fileprivate class _StorageClass {
     var _outputs: [Baton_V1_Output] = []
@@ -510,6 +516,7 @@ nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftPro
     var _timeline: Baton_V1_Timeline? = nil
     var _requestID: String = String()
     var _model: String = String()
+    var _promptLogprobs: [Baton_V1_Token] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -527,6 +534,7 @@ nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftPro
       _timeline = source._timeline
       _requestID = source._requestID
       _model = source._model
+      _promptLogprobs = source._promptLogprobs
     }
   }
 
@@ -552,6 +560,7 @@ nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftPro
         case 5: try { try decoder.decodeSingularMessageField(value: &_storage._timeline) }()
         case 6: try { try decoder.decodeSingularStringField(value: &_storage._requestID) }()
         case 7: try { try decoder.decodeSingularStringField(value: &_storage._model) }()
+        case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._promptLogprobs) }()
         default: break
         }
       }
@@ -585,6 +594,9 @@ nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftPro
       if !_storage._model.isEmpty {
         try visitor.visitSingularStringField(value: _storage._model, fieldNumber: 7)
       }
+      if !_storage._promptLogprobs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._promptLogprobs, fieldNumber: 8)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -601,6 +613,7 @@ nonisolated extension Baton_V1_GenerateResponse: SwiftProtobuf.Message, SwiftPro
         if _storage._timeline != rhs_storage._timeline {return false}
         if _storage._requestID != rhs_storage._requestID {return false}
         if _storage._model != rhs_storage._model {return false}
+        if _storage._promptLogprobs != rhs_storage._promptLogprobs {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -21,7 +21,7 @@ public struct DraftLength: Sendable {
     }
 
     /// Of a step without drafts.
-    func plain(_ batchSize: Int) -> Double { fixed + perToken * Double(max(batchSize, 1)) }
+    public func plain(_ batchSize: Int) -> Double { fixed + perToken * Double(max(batchSize, 1)) }
 
     /// What one draft for each sequence adds.
     func extra(_ batchSize: Int) -> Double { perDraft + perToken * Double(max(batchSize, 1)) }

@@ -27,6 +27,8 @@ public final class DraftModelProposer {
   /// First blocks that are being computed in this round: who needs the same waits for it.
   private var underWay: Set<BlockHash> = []
   private var confidence = DraftConfidence()
+  /// Tokens of prompts, and of other texts that it had fallen behind, in the last step that had asks.
+  public private(set) var readTokens = 0
   /// Of passes with a few tokens for each sequence.
   public private(set) var costs = StepCostLine()
   /// Of passes over prompts; nil until one was measured.
@@ -96,6 +98,7 @@ public final class DraftModelProposer {
   public func propose(_ asks: inout [DraftAsk], promptTokens: Int) {
     active.removeAll(keepingCapacity: true)
     underWay.removeAll(keepingCapacity: true)
+    readTokens = 0
     batch.removeAll()
     var budget = promptTokens
     var longest = 0
@@ -109,10 +112,13 @@ public final class DraftModelProposer {
     chances.removeAll(keepingCapacity: true)
     for _ in active { chances.append(1) }
     for drafted in 0..<longest {
+      let start = ContinuousClock.now
       if drafted > 0 { fillBatch(asks, drafted) }
+      let rows = active.count
       guard !batch.tokens.isEmpty, let logits = forward(asks) else { return }
       if drafted == 0 { settleCatchUp(asks) }
       draw(&asks, logits)
+      observe((ContinuousClock.now - start) / .seconds(1), rows: rows)
       if active.isEmpty { return }
     }
   }
@@ -154,7 +160,10 @@ public final class DraftModelProposer {
       statistics.shortages += 1
       return
     }
-    if lag > Self.freeTokens { budget -= count }
+    if lag > Self.freeTokens {
+      budget -= count
+      readTokens += count
+    }
     batch.append(
       tokens: ask.tokens[sequence.computedCount..<end], startPosition: sequence.computedCount,
       blocks: sequence.table.blocks[..<BlockTable.blockCount(tokens: end, blockSize: blockSize)],
@@ -191,11 +200,8 @@ public final class DraftModelProposer {
   }
 
   private func forward(_ asks: [DraftAsk]) -> UnsafeBufferPointer<Float>? {
-    let start = ContinuousClock.now
     do throws(ServingError) {
-      let logits = try executor.forward(batch)
-      observe((ContinuousClock.now - start) / .seconds(1))
-      return logits
+      return try executor.forward(batch)
     } catch {
       // What the pass has written is unknown.
       statistics.failures += 1
@@ -204,12 +210,13 @@ public final class DraftModelProposer {
     }
   }
 
-  private func observe(_ seconds: Double) {
+  /// What a pass took, with the drawing of its drafts: for a large vocabulary that takes time, too.
+  private func observe(_ seconds: Double, rows: Int) {
     let tokens = batch.tokens.count
     statistics.forwards += 1
     statistics.tokens += UInt64(tokens)
     statistics.seconds += seconds
-    if tokens <= active.count * 2 {
+    if tokens <= rows * 2 {
       costs.observe(tokens: tokens, seconds: seconds)
     } else if tokens >= 4 * Self.freeTokens {
       let measured = seconds / Double(tokens)

@@ -3,7 +3,7 @@ public struct DraftModelStatistics: Hashable, Sendable {
   public var blockCount = 0
   /// Blocks that sequences hold.
   public var activeBlocks = 0
-  /// Forward passes, and the tokens and seconds of all.
+  /// Forward passes, the tokens of all, and the seconds of all with the drawing of drafts.
   public var forwards: UInt64 = 0
   public var tokens: UInt64 = 0
   public var seconds = 0.0

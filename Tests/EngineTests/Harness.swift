@@ -9,6 +9,7 @@ struct Outcome: Equatable, Sendable {
   var tokens: [[TokenID]]
   var finishes: [FinishReason?]
   var logprobs: [[Float?]]
+  var promptLogprobs: [GeneratedToken] = []
   var summary: GenerationSummary?
 
   init(samples: Int) {
@@ -105,6 +106,9 @@ func collect(_ handle: GenerationHandle, samples: Int = 1) async throws -> Outco
       outcome.tokens[sample] += tokens.map(\.id)
       outcome.logprobs[sample] += tokens.map(\.logprob)
       outcome.finishes[sample] = finish
+    case .promptLogprobs(let tokens):
+      #expect(outcome.promptLogprobs.isEmpty && outcome.tokens.allSatisfy(\.isEmpty), "they come once, and first")
+      outcome.promptLogprobs = tokens
     case .finished(let summary):
       #expect(outcome.summary == nil)
       outcome.summary = summary

@@ -54,6 +54,7 @@ import Testing
         outcome.tokens[sample] += tokens.map(\.id)
         outcome.finishes[sample] = finish
         if sample == 1 { handle.stop(sample: 1) }
+      case .promptLogprobs: Issue.record("nobody asked for these")
       case .finished(let summary): outcome.summary = summary
       }
     }

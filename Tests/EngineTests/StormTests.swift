@@ -58,6 +58,7 @@ import Testing
           case .tokens(let sample, let tokens, let finish):
             outcome.tokens[sample] += tokens.map(\.id)
             outcome.finishes[sample] = finish
+          case .promptLogprobs: Issue.record("nobody asked for these")
           case .finished(let summary): outcome.summary = summary
           }
           count += 1

@@ -6,7 +6,7 @@ extension CommandLineTests {
   @Test func benchNamesItsSubcommands() async throws {
     let help = try await run(["bench", "--help"])
     #expect(help.code == 0)
-    for name in ["engine", "paged", "sweep"] {
+    for name in ["engine", "paged", "sweep", "speculation"] {
       #expect(help.output.contains("  \(name) "))
       let own = try await run(["bench", name, "--help"])
       #expect(own.code == 0 && own.output.contains("USAGE: baton bench \(name)"))
@@ -20,6 +20,8 @@ extension CommandLineTests {
     (["sweep", "--parameter", "block_size", "--values", "8,x"], "'x'"),
     (["sweep", "--parameter", "block_size", "--values", "8,"], "--values"),
     (["sweep", "--parameter", "max_model_len", "--values", "8"], "'max_model_len'"),
+    (["speculation", "--rows", "code,poem"], "'poem'"), (["speculation", "--methods", "guess"], "'guess'"),
+    (["speculation", "--pairs", "1"], "--pairs"), (["speculation", "--methods", "draft"], "--draft-model"),
   ])
   func comparisonsRefuseWhatTheyCannotRun(options: [String], message: String) async throws {
     let outcome = try await run(["bench"] + options + ["--model", "a"])
@@ -53,6 +55,29 @@ extension CommandLineTests {
     for bar in bars {
       #expect(Set(bar.keys) == ["work", "figure", "ours", "baseline", "ratio", "bar", "met", "unit"])
     }
+  }
+
+  /// With a model that drafts for itself.
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func speculationIsComparedWithPlainDecoding() async throws {
+    let model = TestFiles.model ?? ""
+    let text = FileManager.default.temporaryDirectory.appending(path: "baton-\(UUID().uuidString).txt")
+    try "one two three one two three one two".write(to: text, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: text) }
+    let outcome = try await run([
+      "bench", "speculation", "--model", model, "--draft-model", model, "--rows", "code,unpredictable,verify", "--code",
+      text.path, "--generate", "16", "--pairs", "2", "--narrow-pairs", "2", "--json", "-",
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    let rows = report["results"] as? [[String: Any]] ?? []
+    #expect(rows.compactMap { $0["method"] as? String } == ["ngram", "ngram", "suffix", "suffix", "draft", "draft"])
+    // As slow as the target it may not be asked at all.
+    #expect(rows[4]["drafted"] as? Int == 0 || rows[4]["acceptance"] as? Double == 1)
+    let bars = report["bars"] as? [[String: Any]] ?? []
+    #expect(bars.compactMap { $0["bar"] as? Double } == [0.97, 0.97, 1.15, 0.97, 1.5])
+    let missing = try await run(["bench", "speculation", "--model", model, "--rows", "edit", "--edit", "/no/such/text"])
+    #expect(missing.code == 64 && missing.errors.contains("/no/such/text"), "\(missing.errors)")
   }
 
   @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))

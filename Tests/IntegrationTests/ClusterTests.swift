@@ -65,6 +65,60 @@ struct ClusterTests {
     }
   }
 
+  /// To read a text says of its tokens what generating them said; and so does every worker, by gRPC and by HTTP.
+  @Test func logprobsOfAPromptAreThoseOfGeneratingIt() async throws {
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 2)) { cluster in
+      // " Paris" after "The capital of France is" has -0.264 in Tests/Golden/smollm2.json.
+      var known = Baton_V1_GenerateRequest()
+      known.tokens.ids = [504, 3575, 282, 4649, 314, 7042]
+      known.sampling = .with {
+        $0.temperature = 0
+        $0.maxTokens = 1
+        $0.promptLogprobs = 1
+      }
+      let paris = try #require(try await cluster.router.generate(known).promptLogprobs.last)
+      #expect(paris.id == 7042 && abs(paris.logprob + 0.264) < 0.1 && paris.top.map(\.token) == [7042])
+
+      var request = Prompts.greedy(Prompts.words(300, seed: 3), maxTokens: 24)
+      request.sampling.logprobs = 0
+      let generated = try await cluster.router.generate(request)
+      #expect(generated.route.hasPrefill && generated.promptLogprobs.isEmpty)
+      var reading = request
+      reading.sampling.promptLogprobs = 2
+      let prompt = try await cluster.router.generate(reading)
+      #expect(prompt.tokens == generated.tokens && !prompt.route.hasPrefill)
+      let ids = try await promptIDs(request, cluster)
+      #expect(prompt.promptLogprobs.map(\.id) == Array(ids.dropFirst()))
+
+      reading.tokens.ids = ids + generated.tokens
+      reading.sampling.maxTokens = 1
+      let whole = try await cluster.router.generate(reading)
+      #expect(whole.promptLogprobs.suffix(24).map(\.logprob) == generated.logprobs)
+      #expect(Array(whole.promptLogprobs.prefix(ids.count - 1)) == prompt.promptLogprobs)
+
+      let body: [String: Any] = [
+        "prompt": (ids + generated.tokens).map(Int.init), "echo": true, "logprobs": 0, "max_tokens": 0,
+        "prompt_logprobs": 0,
+      ]
+      let reply = try await cluster.router.post("/v1/completions", JSONSerialization.data(withJSONObject: body))
+      let object = try #require(try JSONSerialization.jsonObject(with: Data(reply.body.utf8)) as? [String: Any])
+      let choice = try #require((object["choices"] as? [[String: Any]])?.first, "\(reply.body)")
+      let logprobs = try #require((choice["logprobs"] as? [String: Any])?["token_logprobs"] as? [Any])
+      #expect(logprobs.count == ids.count + 24 && logprobs[0] is NSNull)
+      let values = logprobs.compactMap { ($0 as? Double).map { Float($0) } }
+      #expect(values == whole.promptLogprobs.map(\.logprob))
+      #expect((choice["prompt_logprobs"] as? [Any])?.count == logprobs.count)
+      #expect((choice["text"] as? String)?.hasSuffix(generated.text) == true)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  private func promptIDs(_ request: Baton_V1_GenerateRequest, _ cluster: Cluster) async throws -> [UInt32] {
+    try await cluster.router.withClient { client in
+      try await Baton_V1_Inference.Client(wrapping: client).tokenize(.with { $0.text = request.text }).ids
+    }
+  }
+
   @Test func sameTokensInEveryConfiguration() async throws {
     let requests = Prompts.sharing(6, groups: 2, maxTokens: 16)
     let expected = try await expected(requests)

@@ -68,7 +68,32 @@ struct CommandLineTests {
     #expect(bare(first.output) == bare(second.output))
   }
 
+  @Test(arguments: [
+    (["--enable-kv-cache-quantization"], "fp8"), (["--no-enable-kv-cache-quantization"], "f16"), ([], "f16"),
+    (["--enable-kv-cache-quantization", "--kv-cache-dtype", "int8"], "int8"),
+    (["--no-enable-kv-cache-quantization", "--kv-cache-dtype", "bf16"], "bf16"),
+  ])
+  func quantizationIsShortForADtype(arguments: [String], dtype: String) async throws {
+    let outcome = try await run(["decode", "--model", "a", "--print-config"] + arguments)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("kv_cache_dtype: \(dtype)"), "\(outcome.output)")
+    // What is printed says the same when it is read.
+    let config = try file(outcome.output)
+    defer { try? FileManager.default.removeItem(atPath: config) }
+    let again = try await run(["decode", "--config", config, "--print-config"])
+    #expect(again.code == 0 && again.output.contains("kv_cache_dtype: \(dtype)"), "\(again.errors)")
+  }
+
   static let mistakes: [([String], String, String)] = [
+    (
+      ["decode", "--model", "a", "--enable-kv-cache-quantization", "--kv-cache-dtype", "f16"], "",
+      "enable_kv_cache_quantization is true, and kv_cache_dtype is f16: leave one out"
+    ),
+    (
+      ["decode", "--model", "a", "--kv-cache-dtype", "int8"], "enable_kv_cache_quantization: false",
+      "enable_kv_cache_quantization is false, and kv_cache_dtype is int8: leave one out"
+    ),
+    (["decode", "--model", "a"], "enable_kv_cache_quantization: 8", "it must be true or false"),
     (["decode", "--print-config"], "", "model is missing"),
     (["decode", "--model", "a"], "blok_size: 8", "unknown key 'blok_size'"),
     (["decode", "--model", "a"], "blok_size: 8", "did you mean 'block_size'?"),
@@ -176,6 +201,36 @@ struct CommandLineTests {
     #expect(rows.allSatisfy { ($0["value"] as? Double ?? 0) > 0 })
     let long = try await run(common + ["--only", "prefill", "--prefill", "900000"])
     #expect(long.code == 64 && long.errors.contains("900000"), "\(long.errors)")
+  }
+
+  /// A router whose directory is gone, one without any, and nobody at all.
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func theDoctorsExitCodesTellWhatWasFound() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func router(_ name: String, _ arguments: [String]) async throws -> (process: ServerProcess, url: String) {
+      let process = try ServerProcess(
+        name, TestFiles.baton ?? "",
+        ["router", "--model", TestFiles.model ?? "", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+          + arguments, in: folder)
+      return (process, "http://" + (try await process.line("ready")["http"] ?? ""))
+    }
+    let ill = try await router("ill", ["--redis", "unix://\(folder.path)/nobody.sock"])
+    defer { ill.process.kill() }
+    let well = try await router("well", ["--workers", "127.0.0.1:1"])
+    defer { well.process.kill() }
+    func doctor(_ urls: [String]) async throws -> Outcome {
+      try await run(["doctor", "--interval", "0", "--json"] + urls.flatMap { ["--url", $0] })
+    }
+    let nothing = try await doctor([well.url])
+    #expect(nothing.code == 0 && nothing.errors.isEmpty, "\(nothing)")
+    let found = try await doctor([well.url, ill.url])
+    #expect(found.code == 1 && found.output.contains("\"directory_errors\""), "\(found)")
+    let unreadable = try await doctor([ill.url, "http://127.0.0.1:1"])
+    #expect(unreadable.code == 2 && unreadable.errors.contains("127.0.0.1:1"), "\(unreadable)")
+    #expect(unreadable.output.contains("\"directory_errors\""), "what can be read is told all the same")
+    #expect(try await run(["doctor"]).code == 64)
   }
 
   @Test func brokenModelsAreErrorsNotCrashes() async throws {

@@ -146,6 +146,19 @@ import Testing
       pitfall: .lowAcceptance, after: "drafted_tokens_total 500; accepted_tokens_total 50; generated_tokens_total 9000",
       isFound: false),
 
+    Case(pitfall: .draftModelShortages, after: "draft_model_shortages_total 40; generated_tokens_total 300"),
+    Case(
+      pitfall: .draftModelShortages, after: "draft_model_shortages_total 40; generated_tokens_total 3000",
+      isFound: false),
+    Case(
+      pitfall: .draftModelShortages, after: "draft_model_shortages_total 5; generated_tokens_total 10", isFound: false),
+    Case(
+      pitfall: .tierFailures, before: "kv_tier_failures_total{reason=\"full\"} 3",
+      after: "kv_tier_failures_total{reason=\"full\"} 5; kv_tier_failures_total{reason=\"slow\"} 2"),
+    Case(
+      pitfall: .tierFailures, before: "kv_tier_failures_total{reason=\"corrupt\"} 30",
+      after: "kv_tier_failures_total{reason=\"corrupt\"} 33", isFound: false),
+
     Case(pitfall: .directoryErrors, before: nil, after: "directory_connected 0"),
     Case(
       pitfall: .directoryErrors, before: "directory_connected 1; directory_errors_total 4",

@@ -17,13 +17,15 @@ import Testing
     (#"{"prompt":"x","logit_bias":[1]}"#, "logit_bias", "must be an object"),
     (#"{"prompt":"x","seed":1.5}"#, "seed", "seed"),
     (#"{"prompt":"x","stream_options":{"include_usage":true}}"#, "stream_options", "only allowed when stream"),
-    (#"{"prompt":"x","echo":true}"#, "echo", "echo is not supported"),
     (#"{"prompt":"x","n":1,"best_of":3,"stream":true}"#, "best_of", "best_of above n"),
     (#"{"prompt":"x","best_of":129}"#, "best_of", "at most 128"),
     (#"{"prompt":"x","suffix":"y"}"#, "suffix", "suffix is not supported"),
     (#"{"prompt":"x","guided_json":{}}"#, "guided_json", "not supported"),
     (#"{"prompt":"x","use_beam_search":true}"#, "use_beam_search", "not supported"),
-    (#"{"prompt":"x","prompt_logprobs":1}"#, "prompt_logprobs", "not supported"),
+    (#"{"prompt":"x","prompt_logprobs":21}"#, "prompt_logprobs", "between 0 and 20"),
+    (#"{"prompt":"x","prompt_logprobs":-1}"#, "prompt_logprobs", "between 0 and 20"),
+    (#"{"prompt":"x","prompt_logprobs":true}"#, "prompt_logprobs", "prompt_logprobs"),
+    (#"{"prompt":"x","prompt_logprobs":0,"stream":true}"#, "prompt_logprobs", "cannot be streamed"),
     (#"{"model":"smol"}"#, "prompt", "prompt is missing"),
     (#"{"model":5,"prompt":"x"}"#, "model", "model must be a string"),
     (#"{"prompt":{}}"#, "prompt", "prompt must be"),
@@ -65,6 +67,7 @@ import Testing
   }
 
   static let chats: [(String, String?, String)] = [
+    (#"{"messages":[{"role":"user","content":"x"}],"echo":true}"#, "echo", "echo is for completions"),
     (#"{"messages":[]}"#, "messages", "empty"),
     (#"{}"#, "messages", "messages is missing"),
     (#"{"messages":"hi"}"#, "messages", "must be an array"),

@@ -8,7 +8,7 @@ struct ConversionTests {
     let parameters = SamplingParameters(
       temperature: 0, topK: 5, topP: 0.5, minP: 0.1, repetitionPenalty: 1.2, frequencyPenalty: -1, presencePenalty: 2,
       logitBias: [3: -100, 70_000: 1], seed: .max, maxTokens: 9, minTokens: 2, stop: ["a", "ü"], stopTokenIDs: [1, 2],
-      ignoreEOS: true, logprobs: 0, n: 4, speculative: false)
+      ignoreEOS: true, logprobs: 0, promptLogprobs: 0, n: 4, speculative: false)
     #expect(try SamplingParameters(Baton_V1_SamplingParameters(parameters)) == parameters)
     #expect(try SamplingParameters(Baton_V1_SamplingParameters()) == SamplingParameters())
     #expect(try SamplingParameters(Baton_V1_SamplingParameters(SamplingParameters())) == SamplingParameters())

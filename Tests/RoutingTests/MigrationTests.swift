@@ -29,6 +29,35 @@ struct MigrationTests {
     }
   }
 
+  /// The prompt has 81 tokens, whose log-probabilities come in 8 messages before the 12 of the answer.
+  @Test(arguments: [0, 1, 7, 8, 9, 19, 20])
+  func logprobsOfThePromptComeOnce(_ messages: Int) async throws {
+    let workers = try ["a", "b"].map {
+      try ScriptedWorker($0, script: [.fail(after: messages, .unavailable)])
+    }
+    let prefill = try ScriptedWorker("p", role: .prefill)
+    try await RouterHarness.with(workers + [prefill]) { harness in
+      var request = harness.request()
+      request.sampling.promptLogprobs = 0
+      try harness.check(try await harness.answer(request), request)
+      for request in workers.flatMap(\.requests) {
+        let isMissing = request.sampling.hasPromptLogprobs
+        #expect(isMissing == request.generated.isEmpty || messages == 8, "asked for once more, or not at all")
+        #expect(request.prefillCandidates.isEmpty || !isMissing, "what is computed elsewhere tells nothing")
+      }
+    }
+  }
+
+  @Test(arguments: [3, 8]) func logprobsThatAreMissingAreAnError(_ messages: Int) async throws {
+    let worker = try ScriptedWorker("a", script: [.leave(after: messages)])
+    try await RouterHarness.with([worker]) { harness in
+      var request = harness.request()
+      request.sampling.promptLogprobs = 0
+      let error = await #expect(throws: ServingError.self) { try await harness.answer(request) }
+      #expect(error?.code == .internalError)
+    }
+  }
+
   @Test(arguments: [1, 4, 20, 30, 34])
   func samplesThatEndedStayEnded(_ messages: Int) async throws {
     let workers = try ["a", "b"].map {

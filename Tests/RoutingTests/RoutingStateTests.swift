@@ -132,6 +132,23 @@ struct RoutingStateTests {
     #expect(progress.isComplete && progress.completionTokens == 2 && progress.longestSample == 2)
   }
 
+  @Test func progressOfAPromptsLogprobs() throws {
+    let tokens = (0..<5).map { GeneratedToken(id: TokenID($0), logprob: -1) }
+    var progress = GenerationProgress(samples: 1, promptLogprobs: 5)
+    #expect(try progress.accept(promptLogprobs: Array(tokens[..<2])) == Array(tokens[..<2]))
+    var early = progress
+    #expect(throws: ServingError.self) { try early.accept([SampleOutput(sample: 0, finish: .stop)]) }
+    // Another worker begins again, in other parts.
+    progress.beginStream()
+    #expect(try progress.accept(promptLogprobs: Array(tokens[..<1])).isEmpty)
+    #expect(try progress.accept(promptLogprobs: Array(tokens[1..<4])) == Array(tokens[2..<4]))
+    #expect(try progress.accept(promptLogprobs: [tokens[4]]) == [tokens[4]])
+    #expect(progress.missingPromptLogprobs == 0 && !progress.isComplete)
+    #expect(throws: ServingError.self) { try progress.accept(promptLogprobs: [tokens[4]]) }
+    _ = try progress.accept([SampleOutput(sample: 0, finish: .stop)])
+    #expect(progress.isComplete)
+  }
+
   @Test func failuresAreClassified() {
     #expect(AttemptFailure(ServingError(.unavailable, ""), isCancelledHere: false) == .lost)
     #expect(AttemptFailure(ServingError(.failedPrecondition, ""), isCancelledHere: false) == .lost)

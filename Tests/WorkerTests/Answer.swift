@@ -9,6 +9,7 @@ struct Answer: Sendable, Equatable {
   var tokens: [[TokenID]]
   var text: [String]
   var finish: [Baton_V1_FinishReason]
+  var promptLogprobs: [Baton_V1_Token] = []
   var last = Baton_V1_DecodeResponse()
   var messages = 0
 
@@ -22,6 +23,7 @@ struct Answer: Sendable, Equatable {
 
   mutating func take(_ message: Baton_V1_DecodeResponse) {
     messages += 1
+    promptLogprobs += message.promptLogprobs
     for output in message.outputs {
       tokens[Int(output.sample)] += output.tokens.map { TokenID(bitPattern: $0.id) }
       text[Int(output.sample)] += output.text

@@ -61,6 +61,26 @@ import Testing
     }
   }
 
+  /// The prefill worker is not asked, since its blocks would tell nothing.
+  @Test func logprobsOfThePromptAreComputedHere() async throws {
+    let tokens = prompt(1500)
+    var request = decodeRequest(tokens, maxTokens: 3)
+    let expected = try await alone(request)
+    request.sampling.promptLogprobs = 1
+    try await withWorkers([.prefill, .decode]) { [request] workers, channels in
+      var request = request
+      request.prefillCandidates = [workers[0].reference]
+      for _ in 0..<2 {
+        let answer = try await ask(workers[1], request, channels)
+        #expect(answer.tokens == expected)
+        #expect(answer.promptLogprobs.map(\.id) == wireTokens(tokens.dropFirst()))
+        #expect(answer.promptLogprobs.allSatisfy { $0.logprob < 0 && $0.top.count == 1 })
+        #expect(answer.route.computedTokens == 1500 && !answer.route.hasPrefill)
+      }
+      #expect(workers[0].record.counts.tokens == 0)
+    }
+  }
+
   @Test func oneTokenEndsRightThere() async throws {
     let request = decodeRequest(prompt(50), maxTokens: 1, n: 2)
     let expected = try await alone(request)

@@ -47,6 +47,8 @@ struct WorkerOptions: Sendable {
     localPrefillTokens: 0)
   var cost = SimulatedExecutor.Cost()
   var text = SimulatedExecutor.Text.random
+  /// Of the draft model, where the engine drafts by one.
+  var draftText = SimulatedExecutor.Text.random
   var endOfGeneration: [TokenID] = []
   var drainTimeout = Duration.seconds(20)
   var sendStallTimeout = Duration.seconds(60)
@@ -58,8 +60,13 @@ struct WorkerOptions: Sendable {
     try EngineCore(
       executor: SimulatedExecutor(
         blockCount: blockCount, endOfGenerationTokens: endOfGeneration, text: text, cost: cost, model: model,
-        record: record),
+        record: record), draftExecutor: draftExecutor(),
       configuration: engine)
+  }
+
+  private func draftExecutor() throws -> sending SimulatedExecutor? {
+    guard engine.speculates, engine.specMethod == .draft else { return nil }
+    return try SimulatedExecutor(blockCount: blockCount, text: draftText, model: "draft")
   }
 
   func makeWorker(

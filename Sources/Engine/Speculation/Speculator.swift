@@ -8,16 +8,17 @@ struct Speculator {
   private static let acceptanceWeight = 0.05
   /// Prompt tokens that a draft model computes in a step before its speed is known.
   private static let initialPromptTokens = 128
-  /// Tokens that an answer without a limit is taken to have left.
-  private static let usualAnswer = 256
   /// Tokens that a draft model reads without asking whether that pays.
-  private static let smallLag = 64
+  private static let smallLag = 16
+  /// What reading promises to bring in has to be so many times its price: nobody knows how long an answer will be.
+  private static let caution = 2.0
   private static let refusalsBetweenTrials = 1024
 
   private let configuration: EngineConfiguration
   private let maximumContextLength: Int
   private(set) var drafter: DraftModelProposer?
   private var history = SuffixHistory()
+  private var answers = AnswerLengths()
   private var costs = StepCostLine()
   private var asks: [DraftAsk] = []
   private var askers: [Sequence] = []
@@ -27,6 +28,11 @@ struct Speculator {
   /// The sequence whose prompt the draft model reads though it does not promise to pay, and the steps in which others did not.
   private var trial: UInt64?
   private var refusals = 0
+  /// Others' prompts are computed in the same steps.
+  private var isShared = false
+  /// What proposing took in this step, and whether a draft model read a longer text in it.
+  private(set) var seconds = 0.0
+  private(set) var hasRead = false
   private(set) var statistics: SpeculationStatistics
 
   init(
@@ -55,8 +61,11 @@ struct Speculator {
   /// Fills in the drafts of all sequences that decode.
   mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest]) {
     guard configuration.speculates else { return }
+    let start = ContinuousClock.now
+    defer { seconds = (ContinuousClock.now - start).seconds }
     drafter?.beginStep(running.lazy.map(\.id))
     estimate(batchSize: running.count)
+    isShared = running.contains { !$0.isDecoding }
     asks.removeAll(keepingCapacity: true)
     askers.removeAll(keepingCapacity: true)
     var (sequences, drafts) = (0, 0)
@@ -110,7 +119,9 @@ struct Speculator {
         limit, leastChance: leastChance, history: history, salt: request.submission.request.cacheSalt,
         into: &sequence.drafts)
     case .draft:
-      guard let drafter, isWorthReading(drafter, sequence, room: room, batchSize: batchSize) else { return }
+      guard let drafter, isWorthReading(drafter, sequence, of: request, room: room, batchSize: batchSize) else {
+        return
+      }
       asks.append(
         DraftAsk(
           id: sequence.id, tokens: sequence.tokens, hashes: sequence.hashes, root: sequence.group.root, limit: limit,
@@ -122,8 +133,10 @@ struct Speculator {
 
   private mutating func askDraftModel() {
     guard let drafter else { return }
+    hasRead = false
     if !asks.isEmpty {
       drafter.propose(&asks, promptTokens: promptTokens(drafter))
+      hasRead = drafter.readTokens > 0
       for (ask, sequence) in zip(asks, askers) { sequence.drafts.append(contentsOf: ask.drafts) }
       // Tokens that somebody else still refers to are copied by the next append.
       asks.removeAll(keepingCapacity: true)
@@ -149,31 +162,41 @@ struct Speculator {
     if costs.isMeasured { (statistics.stepSeconds, statistics.secondsPerToken) = (line.fixed, line.perToken) }
   }
 
-  /// Prompt tokens that the draft model may compute in this step: no more than half of the time aimed at.
+  /// Prompt tokens that the draft model may compute in this step: no more than half of the time aimed at, or an eighth beside
+  /// prompts that somebody waits for.
   private func promptTokens(_ drafter: DraftModelProposer) -> Int {
     guard let seconds = drafter.secondsPerPromptToken, seconds > 0 else { return Self.initialPromptTokens }
-    let target = configuration.targetStepTime > .zero ? configuration.targetStepTime.seconds / 2 : 1
+    let target = configuration.targetStepTime > .zero ? configuration.targetStepTime.seconds / (isShared ? 8 : 2) : 1
     return Int(min(max(target / seconds, 16), Double(configuration.prefillChunkSize)))
   }
 
   /// A prompt is read by the draft model only where the drafts for what is left of the answer can be expected to bring that in
   /// again; now and then also to see whether they would.
   private mutating func isWorthReading(
-    _ drafter: DraftModelProposer, _ sequence: Sequence, room: Int, batchSize: Int
+    _ drafter: DraftModelProposer, _ sequence: Sequence, of request: ActiveRequest, room: Int, batchSize: Int
   ) -> Bool {
     let lag = drafter.lag(sequence.id, tokenCount: sequence.tokens.count)
     guard configuration.adaptsDraftLength, lag > Self.smallLag, costs.isMeasured, trial != sequence.id,
       let seconds = drafter.secondsPerPromptToken
     else { return true }
     let price = Double(lag) * seconds
-    let answer = (step.fixed + step.perToken) * Double(min(room, Self.usualAnswer))
-    let expected = DraftLength(maximum: configuration.numSpeculativeTokens, acceptance: acceptance)
-    if price < answer * (1 - 1 / expected.expectedGain(batchSize: batchSize, cost: step)) { return true }
+    let answer = step.plain(batchSize) / Double(batchSize) * rest(of: sequence, request, room: room)
+    let gain = request.samples[sequence.sample].drafts.length.expectedGain(batchSize: batchSize, cost: step)
+    if price * Self.caution < answer * (1 - 1 / gain) { return true }
     refusals += 1
     guard refusals >= Self.refusalsBetweenTrials, price * 4 < answer else { return false }
     refusals = 0
     trial = sequence.id
     return true
+  }
+
+  /// Tokens that the answer will still get, on average.
+  private func rest(of sequence: Sequence, _ request: ActiveRequest, room: Int) -> Double {
+    let parameters = request.parameters
+    let generated = sequence.tokens.count - request.submission.request.prompt.count
+    let endsByItself = !parameters.ignoreEOS || !parameters.stop.isEmpty || !parameters.stopTokenIDs.isEmpty
+    return answers.expectedRest(
+      after: generated, limit: room, certain: endsByItself ? parameters.minTokens : generated + room)
   }
 
   // MARK: Results
@@ -188,9 +211,13 @@ struct Speculator {
     statistics.recentAcceptance = acceptance
   }
 
-  /// A sample's output is complete: others with the same salt may go on like it.
-  mutating func remember(_ sequence: Sequence, promptCount: Int, salt: String) {
-    guard configuration.speculates, configuration.specMethod == .suffix else { return }
+  /// A sample's output is complete: others may be as long, and with the same salt go on like it.
+  ///
+  /// - Parameter isWhole: whether it ended by itself.
+  mutating func remember(_ sequence: Sequence, promptCount: Int, salt: String, isWhole: Bool) {
+    guard configuration.speculates else { return }
+    answers.record(sequence.tokens.count - promptCount, isWhole: isWhole)
+    guard configuration.specMethod == .suffix else { return }
     let start = max(0, promptCount - SuffixHistory.longestMatch)
     if sequence.tokens.count > promptCount { history.record(sequence.tokens[start...], salt: salt) }
   }

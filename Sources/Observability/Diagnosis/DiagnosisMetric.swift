@@ -15,6 +15,8 @@ public enum DiagnosisMetric: String, CaseIterable, Sendable {
   case generatedTokens = "generated_tokens"
   case draftedTokens = "drafted_tokens"
   case acceptedTokens = "accepted_tokens"
+  case draftModelShortages = "draft_model_shortages"
+  case tierFailures = "kv_tier_failures"
   case preemptions
   case singleFlightWaits = "single_flight_waits"
   case acceptedRequests = "engine_requests_accepted"
@@ -39,7 +41,9 @@ public enum DiagnosisMetric: String, CaseIterable, Sendable {
   public var name: String {
     switch self {
     case .evictions, .copyOnWriteCopies, .promptTokens, .cachedPromptTokens, .generatedTokens, .draftedTokens,
-      .acceptedTokens, .preemptions, .singleFlightWaits, .acceptedRequests, .transfers, .handoffFallbacks,
+      .acceptedTokens,
+      .draftModelShortages, .tierFailures, .preemptions, .singleFlightWaits, .acceptedRequests, .transfers,
+      .handoffFallbacks,
       .routerPromptBlocks, .routerPredictedBlocks, .routerRefusals, .routerLostStreams, .refusedRequests,
       .directoryErrors, .directoryLookupErrors:
       MetricsRegistry.fullName(rawValue, kind: .counter)

@@ -17,6 +17,8 @@ extension Pitfall {
     case .batchDoesNotFill: Self.batchDoesNotFill(window)
     case .jitter: Self.jitter(window)
     case .lowAcceptance: Self.lowAcceptance(window)
+    case .draftModelShortages: Self.draftModelShortages(window)
+    case .tierFailures: Self.tierFailures(window)
     case .directoryErrors: Self.directoryErrors(window)
     case .directoryStale: Self.directoryStale(window)
     case .directorySlow: Self.directorySlow(window)
@@ -162,6 +164,22 @@ extension Pitfall {
       Evidence("drafted_tokens", drafted), Evidence("acceptance", accepted / drafted),
       Evidence("generated_tokens", generated),
     ]
+  }
+
+  private static func draftModelShortages(_ window: MetricsWindow) -> [Evidence]? {
+    guard let shortages = window.increase(.draftModelShortages), shortages >= 10,
+      let generated = window.increase(.generatedTokens), shortages >= 0.05 * generated
+    else { return nil }
+    return [Evidence("draft_model_shortages", shortages), Evidence("generated_tokens", generated)]
+  }
+
+  /// By reason, as each wants something else.
+  private static func tierFailures(_ window: MetricsWindow) -> [Evidence]? {
+    guard let failures = window.increase(.tierFailures), failures >= 4 else { return nil }
+    let reasons = ["full", "unavailable", "truncated", "corrupt", "slow"].compactMap { reason in
+      window.increase(.tierFailures, where: ["reason": reason]).map { Evidence("kv_tier_failures_\(reason)", $0) }
+    }
+    return [Evidence("kv_tier_failures", failures)] + reasons.filter { $0.value > 0 }
   }
 
   // MARK: Between processes

@@ -12,6 +12,8 @@ public enum Pitfall: String, CaseIterable, Sendable {
   case batchDoesNotFill = "batch_does_not_fill"
   case jitter
   case lowAcceptance = "low_acceptance"
+  case draftModelShortages = "draft_model_shortages"
+  case tierFailures = "tier_failures"
   case directoryErrors = "directory_errors"
   case directoryStale = "directory_stale"
   case directorySlow = "directory_slow"
@@ -34,6 +36,8 @@ public enum Pitfall: String, CaseIterable, Sendable {
     case .batchDoesNotFill: "sequences wait while the batch is half empty and the pool has room"
     case .jitter: "some gaps between tokens are far longer than most"
     case .lowAcceptance: "most draft tokens are rejected"
+    case .draftModelShortages: "the draft model has no blocks for sequences that it should draft for"
+    case .tierFailures: "blocks below the pool are lost, damaged or not taken, and computed again"
     case .directoryErrors: "the directory does not answer, so caches of other workers are missed"
     case .directoryStale: "the directory has not answered for long"
     case .directorySlow: "looking up prefixes delays each request"
@@ -63,6 +67,9 @@ public enum Pitfall: String, CaseIterable, Sendable {
     case .jitter: "lower target_step_time or prefill_chunk_size, or prefill on workers of their own"
     case .lowAcceptance:
       "lower num_speculative_tokens, change spec_method, or turn enable_spec_decode off for such text"
+    case .draftModelShortages: "raise num_blocks or memory_budget, which the draft model shares, or lower max_num_seqs"
+    case .tierFailures:
+      "look at the disk that offload_dir names: full needs room there or a smaller offload_space, slow a faster disk or a larger swap_space"
     case .directoryErrors, .directoryStale: "check the server that redis names, and the network to it"
     case .directorySlow: "put the server that redis names nearer, or give it a processor of its own"
     case .handoffFallbacks:
@@ -88,6 +95,8 @@ public enum Pitfall: String, CaseIterable, Sendable {
     case .batchDoesNotFill: ["max_num_batched_tokens", "max_prefill_tokens", "target_step_time", "batch_merge_window"]
     case .jitter: ["target_step_time", "prefill_chunk_size"]
     case .lowAcceptance: ["num_speculative_tokens", "spec_method", "enable_spec_decode"]
+    case .draftModelShortages: ["num_blocks", "memory_budget", "max_num_seqs"]
+    case .tierFailures: ["offload_dir", "offload_space", "swap_space"]
     case .directoryErrors, .directoryStale, .directorySlow: ["redis"]
     case .handoffFallbacks: ["max_queued_requests", "advertise"]
     case .handoffsFail: ["drain_timeout"]

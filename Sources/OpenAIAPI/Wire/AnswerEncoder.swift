@@ -9,6 +9,8 @@ struct AnswerEncoder: Sendable {
   let kind: GenerationCall.Kind
   let writesLogprobs: Bool
   let writesTokenIDs: Bool
+  /// vLLM's `prompt_logprobs`.
+  let promptLogprobs: Int?
   /// The bytes that a token stands for.
   let tokenBytes: @Sendable (TokenID) -> [UInt8]
   private let chunkHead: [UInt8]
@@ -25,6 +27,7 @@ struct AnswerEncoder: Sendable {
     kind = call.kind
     writesLogprobs = call.fields.sampling.logprobs != nil && !call.fields.hidesLogprobs
     writesTokenIDs = call.fields.returnsTokenIDs
+    promptLogprobs = call.fields.promptLogprobs
     self.tokenBytes = tokenBytes
     func head(_ object: String) -> [UInt8] {
       var bytes = Array("{\"id\":".utf8)
@@ -42,11 +45,15 @@ struct AnswerEncoder: Sendable {
   // MARK: Streams
 
   /// Appends the events for new output of a choice, if there is anything to tell.
+  ///
+  /// - Parameter echo: what comes before the choice's first output.
   func appendChunks(
-    _ index: Int, _ choice: inout Choice, _ output: SampleOutput, promptTokens: [TokenID], to bytes: inout [UInt8]
+    _ index: Int, _ choice: inout Choice, _ output: SampleOutput, promptTokens: [TokenID], echo: EchoedPrompt? = nil,
+    to bytes: inout [UInt8]
   ) {
     let isFirst = !choice.isOpened
     choice.isOpened = true
+    if isFirst, let echo { appendEchoChunk(index, &choice, echo, to: &bytes) }
     if isFirst, kind == .chat { appendRoleChunk(index, promptTokens: promptTokens, to: &bytes) }
     let tellsTokens = (writesLogprobs || writesTokenIDs) && !output.tokens.isEmpty
     guard !output.text.isEmpty || output.finish != nil || tellsTokens else { return }
@@ -82,6 +89,18 @@ struct AnswerEncoder: Sendable {
     bytes.append(contentsOf: chunkTail)
   }
 
+  private func appendEchoChunk(
+    _ index: Int, _ choice: inout Choice, _ echo: EchoedPrompt, to bytes: inout [UInt8]
+  ) {
+    bytes.append(contentsOf: chunkHead)
+    bytes.append(contentsOf: "{\"index\":\(index),\"text\":".utf8)
+    JSONText.append(echo.text, to: &bytes)
+    appendLogprobs(echo.tokens, offset: &choice.textOffset, to: &bytes)
+    appendFinish(nil, to: &bytes)
+    bytes.append(contentsOf: "}]".utf8)
+    bytes.append(contentsOf: chunkTail)
+  }
+
   func appendUsageChunk(_ usage: GenerationUsage, to bytes: inout [UInt8]) {
     bytes.append(contentsOf: chunkHead)
     bytes.append(UInt8(ascii: "]"))
@@ -98,31 +117,37 @@ struct AnswerEncoder: Sendable {
 
   // MARK: Whole answers
 
-  func answer(_ answer: Answer, promptTokens: [[TokenID]], explains: Bool) -> [UInt8] {
+  /// - Parameter echoes: by prompt, what comes before its choices' own text; empty where nothing does.
+  func answer(
+    _ answer: Answer, promptTokens: [[TokenID]], echoes: [EchoedPrompt] = [], explains: Bool
+  ) -> [UInt8] {
     var bytes = answerHead
     for (index, choice) in answer.choices.enumerated() {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }
       bytes.append(contentsOf: "{\"index\":\(index),".utf8)
+      let prompt = index * promptTokens.count / answer.choices.count
+      let echo = echoes.isEmpty ? nil : echoes[prompt]
       switch kind {
       case .completion:
         bytes.append(contentsOf: "\"text\":".utf8)
-        JSONText.append(choice.text, to: &bytes)
+        JSONText.append((echo?.text ?? "") + choice.text, to: &bytes)
       case .chat:
         bytes.append(contentsOf: "\"message\":{\"role\":\"assistant\",\"content\":".utf8)
         JSONText.append(choice.text, to: &bytes)
         bytes.append(contentsOf: ",\"refusal\":null}".utf8)
       }
       var offset = 0
-      appendLogprobs(choice.tokens, offset: &offset, to: &bytes)
+      appendLogprobs((echo?.tokens ?? []) + choice.tokens, offset: &offset, to: &bytes)
       appendFinish(choice.finish, to: &bytes)
       if writesTokenIDs {
         appendIDs("token_ids", choice.tokens.map(\.id), to: &bytes)
-        let prompt = index * promptTokens.count / answer.choices.count
         if kind == .completion { appendIDs("prompt_token_ids", promptTokens[prompt], to: &bytes) }
       }
+      if kind == .completion { appendPromptLogprobs(answer.promptLogprobs[prompt], to: &bytes) }
       bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(UInt8(ascii: "]"))
+    if kind == .chat, let logprobs = answer.promptLogprobs.first { appendPromptLogprobs(logprobs, to: &bytes) }
     if writesTokenIDs, kind == .chat, let tokens = promptTokens.first {
       appendIDs("prompt_token_ids", tokens, to: &bytes)
     }
@@ -154,6 +179,11 @@ struct AnswerEncoder: Sendable {
       JSONText.append(Int(token), to: &bytes)
     }
     bytes.append(UInt8(ascii: "]"))
+  }
+
+  private func appendPromptLogprobs(_ tokens: [GeneratedToken], to bytes: inout [UInt8]) {
+    guard let promptLogprobs else { return }
+    PromptLogprobsEncoder(tokenBytes: tokenBytes).append(tokens, count: promptLogprobs, to: &bytes)
   }
 
   private func appendLogprobs(_ tokens: [GeneratedToken], offset: inout Int, to bytes: inout [UInt8]) {

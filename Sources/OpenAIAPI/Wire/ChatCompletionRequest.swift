@@ -17,6 +17,9 @@ struct ChatCompletionRequest: Sendable {
     }
     if let limit = try body.integer("max_completion_tokens") { fields.sampling.maxTokens = limit }
     fields.sampling.logprobs = try Self.logprobs(body)
+    if try body.boolean("echo") ?? false {
+      throw .invalid("echo", "echo is for completions; a chat answers with new tokens")
+    }
     if let bestOf = try body.integer("best_of"), bestOf > fields.sampling.n {
       throw .invalid("best_of", "best_of above n is for completions; ask for n samples and choose among them")
     }

@@ -15,7 +15,10 @@ struct CompletionLogprobsEncoder {
       bytes.append(contentsOf: (token.logprob.map { TokenText.finite($0).description } ?? "null").utf8)
     }
     bytes.append(contentsOf: ",\"top_logprobs\":".utf8)
-    appendArray(tokens, to: &bytes) { token, bytes in appendTop(token, to: &bytes) }
+    appendArray(tokens, to: &bytes) { token, bytes in
+      // Nothing comes before a prompt's first token.
+      if token.logprob == nil { bytes.append(contentsOf: "null".utf8) } else { appendTop(token, to: &bytes) }
+    }
     bytes.append(contentsOf: ",\"text_offset\":".utf8)
     appendArray(pieces, to: &bytes) { piece, bytes in
       JSONText.append(offset, to: &bytes)

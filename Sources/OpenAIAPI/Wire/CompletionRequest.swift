@@ -15,7 +15,18 @@ struct CompletionRequest: Sendable {
     prompts = try Self.prompts(try body.required("prompt"))
     fields.sampling.maxTokens = fields.sampling.maxTokens ?? Self.defaultMaxTokens
     fields.sampling.logprobs = try body.integer("logprobs")
+    if try body.boolean("echo") ?? false { echo() }
     if let bestOf = try body.integer("best_of"), bestOf > fields.sampling.n { try draw(bestOf) }
+  }
+
+  /// What is asked of the new tokens is then asked of the prompt's, too, and no new ones may be wanted at all.
+  private mutating func echo() {
+    fields.echoes = true
+    if let count = fields.sampling.logprobs { fields.sampling.promptLogprobs = max(count, fields.promptLogprobs ?? 0) }
+    if fields.sampling.maxTokens == 0 {
+      fields.sampling.maxTokens = 1
+      fields.dropsOutput = true
+    }
   }
 
   /// Draws more samples than the answer has; their log-probabilities decide which.

@@ -34,6 +34,22 @@ struct GenerationCall: Sendable {
   /// Choices are numbered prompt by prompt.
   var choiceCount: Int { prompts.count * fields.sampling.n }
 
+  /// Entries of prompts' log-probabilities in an answer: an answer is held in memory whole.
+  static let maximumPromptLogprobs = 1 << 18
+
+  /// - Throws: where the answer would repeat more log-probabilities of the prompts' own tokens than it may.
+  func checkPromptLogprobs(promptTokens: [Int]) throws(APIError) {
+    guard let count = fields.sampling.promptLogprobs else { return }
+    let copies = kind == .chat ? 1 : fields.keptSamples ?? fields.sampling.n
+    let entries = promptTokens.reduce(0, +) * (count + 1) * copies
+    guard entries <= Self.maximumPromptLogprobs else {
+      throw .invalid(
+        fields.promptLogprobs == nil ? "logprobs" : "prompt_logprobs",
+        "the prompts' own log-probabilities would be \(entries) entries; at most \(Self.maximumPromptLogprobs) are written"
+      )
+    }
+  }
+
   /// One request per prompt.
   func requests(id: RequestID, deadline: ContinuousClock.Instant?) -> [GenerationRequest] {
     prompts.enumerated().map { index, prompt in

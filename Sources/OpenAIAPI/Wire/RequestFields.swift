@@ -17,6 +17,12 @@ struct RequestFields: Sendable {
   var keptSamples: Int?
   /// The log-probabilities are for choosing, not for the answer.
   var hidesLogprobs = false
+  /// vLLM's `prompt_logprobs`: so many of the likeliest tokens with each of the prompt's.
+  var promptLogprobs: Int?
+  /// The prompt's text comes before each choice's own, and its log-probabilities before theirs.
+  var echoes = false
+  /// `max_tokens` is 0, for which a token is drawn and thrown away.
+  var dropsOutput = false
 
   init(_ body: WireObject) throws(APIError) {
     model = try body.string("model") ?? ""
@@ -32,6 +38,8 @@ struct RequestFields: Sendable {
     explains = try body.boolean("explain") ?? false
     returnsTokenIDs = try body.boolean("return_token_ids") ?? false
     sampling = try Self.sampling(body)
+    promptLogprobs = try Self.promptLogprobs(body, isStreamed: stream)
+    sampling.promptLogprobs = promptLogprobs
     try UnsupportedFields.check(body)
   }
 
@@ -64,6 +72,17 @@ struct RequestFields: Sendable {
       result.logitBias[token] = try WireObject.number(bias, path: "logit_bias.\(name)")
     }
     return result
+  }
+
+  private static func promptLogprobs(_ body: WireObject, isStreamed: Bool) throws(APIError) -> Int? {
+    guard let count = try body.integer("prompt_logprobs") else { return nil }
+    guard (0...SamplingParameters.maximumLogprobs).contains(count) else {
+      throw .invalid(
+        "prompt_logprobs", "prompt_logprobs is \(count); it must be between 0 and \(SamplingParameters.maximumLogprobs)"
+      )
+    }
+    if isStreamed { throw .invalid("prompt_logprobs", "prompt_logprobs cannot be streamed") }
+    return count
   }
 
   /// Any 64-bit integer, signed or not.

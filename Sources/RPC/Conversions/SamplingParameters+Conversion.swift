@@ -21,6 +21,7 @@ extension Baton_V1_SamplingParameters {
     if let value = parameters.logprobs { logprobs = wireCount(value) }
     n = wireCount(parameters.n)
     disableSpeculation = !parameters.speculative
+    if let value = parameters.promptLogprobs { promptLogprobs = wireCount(value) }
   }
 }
 
@@ -46,5 +47,6 @@ extension SamplingParameters {
     if message.hasLogprobs { logprobs = Int(message.logprobs) }
     if message.hasN { n = Int(message.n) }
     speculative = !message.disableSpeculation
+    if message.hasPromptLogprobs { promptLogprobs = Int(message.promptLogprobs) }
   }
 }

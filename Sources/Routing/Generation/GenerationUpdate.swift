@@ -1,5 +1,9 @@
+import ServingTypes
+
 /// One step of an answer.
 public struct GenerationUpdate: Hashable, Sendable {
+  /// Where the request asked for them: the prompt's tokens but the first, in order, in updates before the first output.
+  public var promptLogprobs: [GeneratedToken]
   public var outputs: [SampleOutput]
   /// On the last update, as are the route and the time line.
   public var usage: GenerationUsage?
@@ -7,9 +11,10 @@ public struct GenerationUpdate: Hashable, Sendable {
   public var timeline: GenerationTimeline?
 
   public init(
-    outputs: [SampleOutput] = [], usage: GenerationUsage? = nil, route: GenerationRoute? = nil,
-    timeline: GenerationTimeline? = nil
+    promptLogprobs: [GeneratedToken] = [], outputs: [SampleOutput] = [], usage: GenerationUsage? = nil,
+    route: GenerationRoute? = nil, timeline: GenerationTimeline? = nil
   ) {
+    self.promptLogprobs = promptLogprobs
     self.outputs = outputs
     self.usage = usage
     self.route = route

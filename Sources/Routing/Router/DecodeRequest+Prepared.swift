@@ -4,14 +4,15 @@ import ServingProtos
 import ServingTypes
 
 extension Baton_V1_DecodeRequest {
-  /// The request as a decode worker takes it, with what its samples have so far.
-  init(_ request: PreparedRequest, generated: [[TokenID]], decision: RoutingDecision) {
+  /// The request as a decode worker takes it, with what its samples have so far and without what the client has already.
+  init(_ request: PreparedRequest, progress: GenerationProgress, decision: RoutingDecision) {
     self.init()
     requestID = request.id.value
     model = request.model
     promptTokens = wireTokens(request.prompt)
-    if generated.contains(where: { !$0.isEmpty }) { self.generated = wireSamples(generated) }
+    if progress.hasTokens { generated = wireSamples(progress.generated) }
     sampling = Baton_V1_SamplingParameters(request.sampling)
+    if progress.missingPromptLogprobs == 0 { sampling.clearPromptLogprobs() }
     cacheSalt = request.cacheSalt
     tenant = request.tenant
     priority = Int32(clamping: request.priority)

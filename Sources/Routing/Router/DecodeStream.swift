@@ -13,7 +13,10 @@ final class DecodeStream: Sendable {
 
   private let state: Lock<State>
 
-  init(samples: Int) { state = Lock(State(progress: GenerationProgress(samples: samples))) }
+  init(_ request: PreparedRequest) {
+    let wanted = request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1
+    state = Lock(State(progress: GenerationProgress(samples: request.sampling.n, promptLogprobs: wanted)))
+  }
 
   var progress: GenerationProgress { state.withLock { $0.progress } }
   /// The usage, route and time line of the worker that finished the request.
@@ -39,7 +42,7 @@ final class DecodeStream: Sendable {
       for try await part in response.messages {
         let (news, isFirst) = try self.take(part)
         if isFirst { onFirst() }
-        if !news.isEmpty { try await sink.send(GenerationUpdate(outputs: news)) }
+        if !news.outputs.isEmpty || !news.promptLogprobs.isEmpty { try await sink.send(news) }
       }
     }
     guard progress.isComplete else {
@@ -47,12 +50,16 @@ final class DecodeStream: Sendable {
     }
   }
 
-  private func take(_ part: Baton_V1_DecodeResponse) throws(ServingError) -> (news: [SampleOutput], isFirst: Bool) {
+  private func take(_ part: Baton_V1_DecodeResponse) throws(ServingError) -> (news: GenerationUpdate, isFirst: Bool) {
+    var promptLogprobs: [GeneratedToken] = []
+    for token in part.promptLogprobs { promptLogprobs.append(try GeneratedToken(token)) }
     var outputs: [SampleOutput] = []
     for output in part.outputs { outputs.append(try SampleOutput(output)) }
     let route = part.hasRoute ? try GenerationRoute(part.route) : nil
-    return try state.withLock { [outputs] state throws(ServingError) in
-      let news = try state.progress.accept(outputs)
+    return try state.withLock { [outputs, promptLogprobs] state throws(ServingError) in
+      let news = GenerationUpdate(
+        promptLogprobs: try state.progress.accept(promptLogprobs: promptLogprobs),
+        outputs: try state.progress.accept(outputs))
       if part.hasUsage { state.summary.usage = GenerationUsage(part.usage) }
       if let route { state.summary.route = route }
       if part.hasTimeline { state.summary.timeline = GenerationTimeline(part.timeline) }

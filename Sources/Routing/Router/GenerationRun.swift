@@ -36,7 +36,7 @@ struct GenerationRun {
     self.configuration = configuration
     self.metrics = metrics
     self.logger = logger
-    stream = DecodeStream(samples: request.sampling.n)
+    stream = DecodeStream(request)
     chains = RoutePlanner.Chains(request)
   }
 
@@ -60,7 +60,8 @@ struct GenerationRun {
     let progress = stream.progress
     let query = SelectionQuery(
       model: request.model, tokens: request.prompt.count + progress.longestSample,
-      requiredLayout: progress.hasTokens ? layout : nil, excluded: excluded)
+      requiredLayout: progress.hasTokens ? layout : nil, excluded: excluded,
+      computesWholePrompt: progress.missingPromptLogprobs > 0)
     return await planner.plan(query, chains: &chains)
   }
 
@@ -75,7 +76,7 @@ struct GenerationRun {
     let tickets = memory.begin(
       decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: .now)
     defer { memory.end(tickets) }
-    let message = Baton_V1_DecodeRequest(request, generated: progress.generated, decision: decision)
+    let message = Baton_V1_DecodeRequest(request, progress: progress, decision: decision)
     let isFirstOfAll = !progress.hasTokens
     let onFirst: @Sendable () -> Void = { [planner, metrics, start] in
       memory.finishPrefill(tickets)

@@ -13,6 +13,8 @@ public struct WorkerSelector: Sendable {
 
   /// - Returns: nil when no worker can serve the request.
   public func select(_ candidates: [WorkerCandidate], for query: SelectionQuery) -> RoutingDecision? {
+    var candidates = candidates
+    if query.computesWholePrompt { for index in candidates.indices { candidates[index].cached = CachedPrefix() } }
     let able = candidates.filter { isAble($0, query) }
     guard let decode = choose(able.filter(\.record.role.servesDecode), query) else { return nil }
     let prefill = prefillWorkers(able, decode: decode, query)
@@ -67,6 +69,7 @@ public struct WorkerSelector: Sendable {
   private func prefillWorkers(
     _ able: [WorkerCandidate], decode: WorkerCandidate, _ query: SelectionQuery
   ) -> [WorkerCandidate] {
+    if query.computesWholePrompt { return [] }
     let blockSize = decode.record.blockSize
     let uncached = max(0, query.tokens - decode.cached.blocks * blockSize)
     let isLittle =

@@ -99,6 +99,7 @@ struct Benchmark {
       switch event {
       case .tokens(_, let tokens, _):
         arrivals += [ContinuousClock.Instant](repeating: .now, count: tokens.count)
+      case .promptLogprobs: break
       case .finished(let summary): return (arrivals, summary)
       }
     }

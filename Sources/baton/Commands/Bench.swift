@@ -12,7 +12,8 @@ struct Bench: AsyncParsableCommand {
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
+        baton bench speculation --model model.gguf --draft-model small.gguf
       """,
-    subcommands: [BenchEngine.self, BenchPaged.self, BenchSweep.self],
+    subcommands: [BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self],
     defaultSubcommand: BenchEngine.self)
 }

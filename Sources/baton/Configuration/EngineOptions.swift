@@ -14,6 +14,8 @@ struct EngineOptions: ParsableArguments {
   var numBlocks: String?
   @Option(help: ArgumentHelp("f16, bf16, f32, fp8 or int8.", valueName: "type"))
   var kvCacheDtype: String?
+  @Flag(inversion: .prefixedNo, help: "Short for --kv-cache-dtype fp8; off: f16.")
+  var enableKvCacheQuantization: Bool?
   @Option(
     name: [.long, .customLong("gpu-memory-utilization")],
     help: ArgumentHelp("Share of the memory budget that is used.", valueName: "share"))

@@ -30,7 +30,7 @@ struct EngineSettings: Sendable {
     blockSize = reader.integer("block_size", flag: options.blockSize, default: 16, in: 8...64)
     numBlocks = reader.optionalInteger(
       "num_blocks", flag: options.numBlocks, in: 2...Int(Int32.max), aliases: ["num_gpu_blocks"])
-    kvDType = reader.choice("kv_cache_dtype", flag: options.kvCacheDtype, default: .f16)
+    kvDType = Self.readKVDType(options, &reader)
     memoryUtilization = reader.number(
       "memory_utilization", flag: options.memoryUtilization, default: 0.9, in: 0.01...1,
       aliases: ["gpu_memory_utilization"])
@@ -83,6 +83,20 @@ struct EngineSettings: Sendable {
           ? "spec_method is draft, and draft_model is missing"
           : "draft_model is given, and spec_method is \(engine.specMethod.rawValue)")
     }
+  }
+
+  /// `kv_cache_dtype`, for which `enable_kv_cache_quantization` stands where it is not given.
+  private static func readKVDType(_ options: EngineOptions, _ reader: inout ParameterReader) -> KVDType {
+    let isQuantized = reader.optionalBoolean(
+      "enable_kv_cache_quantization", flag: options.enableKvCacheQuantization)
+    let type: KVDType = reader.choice(
+      "kv_cache_dtype", flag: options.kvCacheDtype, default: isQuantized == true ? .fp8 : .f16)
+    if let isQuantized, isQuantized != (type.scaleBytes > 0) {
+      reader.note(
+        problem: "enable_kv_cache_quantization is \(isQuantized), and kv_cache_dtype is \(type.rawValue): leave one out"
+      )
+    }
+    return type
   }
 
   /// Processors that this process may use, by its affinity and its cgroup's quota.

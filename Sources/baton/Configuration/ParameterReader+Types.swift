@@ -75,15 +75,19 @@ extension ParameterReader {
   }
 
   mutating func boolean(_ key: String, flag: Bool?, default value: Bool, aliases: [String] = []) -> Bool {
-    let found = optional(key, flag: flag.map { String($0) }, aliases: aliases, expected: "true or false") { text in
+    let found = optionalBoolean(key, flag: flag, aliases: aliases)
+    noteDefault(String(value))
+    return found ?? value
+  }
+
+  mutating func optionalBoolean(_ key: String, flag: Bool?, aliases: [String] = []) -> Bool? {
+    optional(key, flag: flag.map { String($0) }, aliases: aliases, expected: "true or false") { text in
       switch text.lowercased() {
       case "true", "yes", "on", "1": true
       case "false", "no", "off", "0": false
       default: nil
       }
     }
-    noteDefault(String(value))
-    return found ?? value
   }
 
   mutating func duration(_ key: String, flag: String?, default value: Duration) -> Duration {

@@ -9,6 +9,9 @@ import ServingTypes
 struct Answer: Hashable, Sendable {
   var tokens: [UInt32] = []
   var text = ""
+  var logprobs: [Float] = []
+  /// Of the prompt's tokens from the second on.
+  var promptLogprobs: [Baton_V1_Token] = []
   var finish: Baton_V1_FinishReason = .unspecified
   var route = Baton_V1_Route()
   var usage = Baton_V1_Usage()
@@ -48,8 +51,10 @@ extension Cluster.Worker {
     try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
       var answer = Answer()
       for try await message in response.messages {
+        answer.promptLogprobs += message.promptLogprobs
         for output in message.outputs {
           answer.tokens += output.tokens.map(\.id)
+          answer.logprobs += output.tokens.map(\.logprob)
           answer.text += output.text
           if output.finishReason != .unspecified { answer.finish = output.finishReason }
         }

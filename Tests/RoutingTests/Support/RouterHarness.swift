@@ -16,6 +16,7 @@ struct RouterHarness {
     var tokens: [[TokenID]]
     var texts: [String]
     var finishes: [FinishReason?]
+    var promptLogprobs: [GeneratedToken] = []
     var usage: GenerationUsage?
     var route: GenerationRoute?
     var updates = 0
@@ -72,6 +73,8 @@ struct RouterHarness {
       finishes: Array(repeating: nil, count: n))
     for try await update in generation.updates {
       answer.updates += 1
+      #expect(update.promptLogprobs.isEmpty || answer.tokens.allSatisfy(\.isEmpty), "the prompt comes first")
+      answer.promptLogprobs += update.promptLogprobs
       for output in update.outputs {
         #expect(answer.finishes[output.sample] == nil, "nothing comes after a sample's end")
         answer.tokens[output.sample] += output.tokens.map(\.id)
@@ -96,6 +99,8 @@ struct RouterHarness {
       #expect(answer.texts[sample] == ScriptedWorker.text(expected), sourceLocation: sourceLocation)
       #expect(answer.finishes[sample] == .length, sourceLocation: sourceLocation)
     }
+    let wanted = request.sampling.promptLogprobs == nil ? [] : ScriptedWorker.promptLogprobs(prompt)
+    #expect(answer.promptLogprobs == wanted, sourceLocation: sourceLocation)
     #expect(answer.usage?.promptTokens == prompt.count, sourceLocation: sourceLocation)
     #expect(
       answer.usage?.completionTokens == answer.tokens.reduce(0) { $0 + $1.count }, sourceLocation: sourceLocation)

@@ -97,6 +97,11 @@ final class ScriptedWorker: Sendable {
     return context.dropFirst(prompt.count).map { TokenID($0) }
   }
 
+  /// What any worker says of a prompt's own tokens.
+  static func promptLogprobs(_ prompt: [TokenID]) -> [GeneratedToken] {
+    prompt.enumerated().dropFirst().map { GeneratedToken(id: $1, logprob: -Float($0)) }
+  }
+
   static func text(_ tokens: [TokenID]) -> String { tokens.map { "\($0) " }.joined() }
 
   fileprivate func decode(
@@ -122,6 +127,17 @@ final class ScriptedWorker: Sendable {
     // Sample s is s tokens shorter than asked for, so that they end at different times.
     func limit(_ sample: Int) -> Int { request.promptTokens.count + max(1, count - sample) }
     var messages = 0
+    if parameters.promptLogprobs != nil {
+      let tokens = Self.promptLogprobs(try tokenIDs(request.promptTokens, field: "prompt_tokens"))
+      for start in stride(from: 0, to: tokens.count, by: 10) {
+        try await perform(act, afterMessages: messages)
+        if case .leave(messages) = act { return }
+        var message = Baton_V1_DecodeResponse()
+        message.promptLogprobs = tokens[start..<min(start + 10, tokens.count)].map { Baton_V1_Token($0) }
+        try await response.write(message)
+        messages += 1
+      }
+    }
     for _ in 0..<count {
       for sample in contexts.indices where contexts[sample].count < limit(sample) {
         try await perform(act, afterMessages: messages)
