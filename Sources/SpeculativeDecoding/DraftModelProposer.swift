@@ -1,5 +1,6 @@
 import KVCache
 import ModelRuntime
+import Scheduling
 import ServingTypes
 
 /// Guesses with a smaller model of the same vocabulary, which has a paged and prefix-cached pool of its own.

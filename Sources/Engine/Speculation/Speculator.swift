@@ -18,7 +18,8 @@ struct Speculator {
   private let maximumContextLength: Int
   private(set) var drafter: DraftModelProposer?
   private var history = SuffixHistory()
-  private var costs = StepCostLine()
+  /// Whether `step` was measured.
+  private var isMeasured = false
   private var asks: [DraftAsk] = []
   private var askers: [Sequence] = []
   private var step = DraftLength.StepCost(fixed: 1, perToken: 1)
@@ -53,10 +54,12 @@ struct Speculator {
   // MARK: Proposing
 
   /// Fills in the drafts of all sequences that decode.
-  mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest]) {
+  ///
+  /// - Parameter costs: what steps without prompt tokens take, sampling included.
+  mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest], costs: StepCostLine) {
     guard configuration.speculates else { return }
     drafter?.beginStep(running.lazy.map(\.id))
-    estimate(batchSize: running.count)
+    estimate(costs, batchSize: running.count)
     asks.removeAll(keepingCapacity: true)
     askers.removeAll(keepingCapacity: true)
     var (sequences, drafts) = (0, 0)
@@ -133,20 +136,16 @@ struct Speculator {
 
   // MARK: Costs
 
-  /// What a step took, sampling included.
-  mutating func observe(_ output: SchedulerOutput, seconds: Double) {
-    if output.prefillTokens == 0 { costs.observe(tokens: output.decodeTokens, seconds: seconds) }
-  }
-
-  private mutating func estimate(batchSize: Int) {
+  private mutating func estimate(_ costs: StepCostLine, batchSize: Int) {
     let line = costs.line
+    isMeasured = costs.isMeasured
     var perDraft = 0.0
-    if let drafter, drafter.costs.isMeasured, costs.isMeasured {
+    if let drafter, drafter.costs.isMeasured, isMeasured {
       let draftLine = drafter.costs.line
       perDraft = draftLine.fixed + draftLine.perToken * Double(batchSize)
     }
     step = DraftLength.StepCost(fixed: line.fixed, perToken: line.perToken, perDraft: perDraft)
-    if costs.isMeasured { (statistics.stepSeconds, statistics.secondsPerToken) = (line.fixed, line.perToken) }
+    if isMeasured { (statistics.stepSeconds, statistics.secondsPerToken) = (line.fixed, line.perToken) }
   }
 
   /// Prompt tokens that the draft model may compute in this step: no more than half of the time aimed at.
@@ -162,7 +161,7 @@ struct Speculator {
     _ drafter: DraftModelProposer, _ sequence: Sequence, room: Int, batchSize: Int
   ) -> Bool {
     let lag = drafter.lag(sequence.id, tokenCount: sequence.tokens.count)
-    guard configuration.adaptsDraftLength, lag > Self.smallLag, costs.isMeasured, trial != sequence.id,
+    guard configuration.adaptsDraftLength, lag > Self.smallLag, isMeasured, trial != sequence.id,
       let seconds = drafter.secondsPerPromptToken
     else { return true }
     let price = Double(lag) * seconds
