@@ -127,8 +127,7 @@ extension Scheduler {
     let total = BlockTable.blockCount(
       tokens: isReceived ? sequence.group.prefixCount : configuration.reservation.tokens(sequence.tokens.count),
       blockSize: size)
-    // A little room for the running ones to grow, lest they be preempted at once.
-    let reserve = running.isEmpty || configuration.reservation != .asNeeded ? 0 : max(1, pool.blockCount / 100)
+    let reserve = growthReserve
     while true {
       // With everything cached, the last token is computed again for its logits, into a copy of its block.
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
@@ -141,6 +140,16 @@ extension Scheduler {
       prefix.removeLast()
     }
   }
+
+  /// Blocks that stay free at an admission, so that the running sequences can grow: else whoever comes is preempted soon,
+  /// and what it computed is lost. Two blocks of 16 for each cost little of the batch and save nearly all preemptions.
+  private var growthReserve: Int {
+    guard !running.isEmpty, configuration.reservation == .asNeeded else { return 0 }
+    let growth = running.count * Self.growthTokens / configuration.blockSize
+    return max(1, min(growth, pool.blockCount / 8))
+  }
+
+  private static let growthTokens = 32
 
   /// Whether the step has the tokens that the sequence needs to start.
   private func canStart(_ sequence: Sequence, tokens: Int, _ turn: PromptTurn, _ budget: StepBudget) -> Bool {

@@ -44,6 +44,22 @@ import Testing
     #expect(counts[0] == 4 && counts[1] > 3 * counts[0], "\(counts)")
   }
 
+  /// What runs has room to grow: a preempted sequence computes everything again.
+  @Test(arguments: [8, 16, 64]) func aFullPoolPreemptsFew(blockSize: Int) throws {
+    var simulation = StepSimulation(
+      SchedulerConfiguration(blockSize: blockSize, maxQueueWait: .seconds(1_000_000)), blocks: 4096 / blockSize)
+    var random = SplitMix64(seed: 1)
+    for _ in 0..<100 { simulation.add(prompt: 4 + Int(random.next() % 160), output: 20 + Int(random.next() % 280)) }
+    var most = 0
+    while !simulation.isIdle {
+      try simulation.step()
+      most = max(most, simulation.scheduler.running.count)
+    }
+    #expect(simulation.scheduler.preemptionCount <= 15, "\(simulation.scheduler.preemptionCount)")
+    // And the pool is full all the same: 16 of them fit at their full lengths.
+    #expect(most >= 16, "\(most)")
+  }
+
   /// A prompt beyond the reservation is not cut.
   @Test func moreThanTheReservationIsHeldAsWell() throws {
     var simulation = simulation(.longestContext(tokens: 64))

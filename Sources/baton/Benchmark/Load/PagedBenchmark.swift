@@ -126,7 +126,7 @@ struct PagedBenchmark {
         panel("Latency p50", "seconds, less is better") { $0.figures.latencyP50 },
         panel("Latency p99", "seconds, less is better") { $0.figures.latencyP99 },
         panel("KV memory", "MiB") { Double($0.kvMemoryBytes) / 1_048_576 },
-        panel("Slots used", "% of what running sequences hold") { $0.figures.slotUse * 100 },
+        panel("Slots used", "% that held a token") { $0.figures.slotUse * 100 },
         panel("Prefix hits", "% of prompt tokens") { $0.figures.hitRate * 100 },
       ])
   }
