@@ -55,6 +55,7 @@ let coreTargets: [Target] = [
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
+  core("LoadHarness", ["ServingTypes", "Engine"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
   .systemLibrary(name: "CHiredis"),
   core("Directory", ["ServingTypes", "CHiredis"]),
@@ -70,6 +71,7 @@ let coreTests: [Target] = [
   test("SchedulingTests", ["Scheduling", "ServingTestKit"], resources: [.copy("Scenarios")]),
   test("SpeculativeDecodingTests", ["SpeculativeDecoding", "ModelRuntime", "ServingTestKit"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
+  test("LoadHarnessTests", ["LoadHarness", "Engine", "ServingTypes", "ServingTestKit"]),
   test("DirectoryTests", ["Directory"]),
 ]
 
@@ -110,9 +112,8 @@ let shellTargets: [Target] = [
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "RPC", "GRPCTransport",
-      "Directory",
-      "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "LoadHarness", "RPC",
+      "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf, nio, nioPosix, nioHTTP1,
     ],
     swiftSettings: strict),

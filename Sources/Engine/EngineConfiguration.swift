@@ -56,6 +56,9 @@ public struct EngineConfiguration: Sendable {
   public var offloadThreshold: Double
   /// Blocks of one sequence that are on their way up at once.
   public var prefetchBlocks: Int
+  /// Gives every sequence the blocks of the longest context at once, as a contiguous cache does: what paging is compared
+  /// with. It excludes prefix cache, tiers, parallel samples and hand-offs.
+  public var reservesLongestContext: Bool
   /// How long `stop()` waits for blocks that others still read.
   public var stopGracePeriod: Duration
 
@@ -69,7 +72,8 @@ public struct EngineConfiguration: Sendable {
     specMethod: SpeculationMethod = .ngram, numSpeculativeTokens: Int = 4, adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, swapSpace: Int = 0,
     offloadDir: String? = nil, offloadSpace: Int = 16 << 30, offloadNumThreads: Int = 2,
-    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4, stopGracePeriod: Duration = .seconds(5)
+    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4,
+    reservesLongestContext: Bool = false, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
     self.maxNumSeqs = maxNumSeqs
@@ -98,6 +102,7 @@ public struct EngineConfiguration: Sendable {
     self.offloadNumThreads = offloadNumThreads
     self.offloadThreshold = offloadThreshold
     self.prefetchBlocks = prefetchBlocks
+    self.reservesLongestContext = reservesLongestContext
     self.stopGracePeriod = stopGracePeriod
   }
 

@@ -36,6 +36,11 @@ extension EngineCore {
         throw ServingError(.invalidArgument, "prompt_logprobs need a worker that computes the prompt itself")
       }
     }
+    if configuration.reservesLongestContext {
+      guard case .generate = kind, request.sampling.n == 1 else {
+        throw ServingError(.invalidArgument, "reserved contexts hold one sample of a prompt that is computed here")
+      }
+    }
     try require(
       request.sampling.n <= configuration.maxNumSeqs,
       "n is \(request.sampling.n); this worker runs \(configuration.maxNumSeqs) sequences at most")
@@ -94,5 +99,8 @@ extension EngineConfiguration {
     try notNegative(batchMergeWindow, "batch_merge_window")
     try require(maxQueueWait > .zero, "max_queue_wait is \(maxQueueWait); it must be positive")
     try notNegative(stopGracePeriod, "stop_grace_period")
+    try require(
+      !reservesLongestContext || !enablePrefixCaching && swapSpace == 0 && offloadDir == nil,
+      "reserved contexts share no blocks and move none: they exclude prefix caching and tiers")
   }
 }

@@ -70,7 +70,9 @@ final class EngineLoop {
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
         maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
-        fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks),
+        fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks,
+        reservation: configuration.reservesLongestContext
+          ? .longestContext(tokens: maximumContextLength) : .asNeeded),
       pool: pool)
   }
 

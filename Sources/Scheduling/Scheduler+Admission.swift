@@ -59,7 +59,7 @@ extension Scheduler {
       }
       let rank = run(sequence)
       // All its blocks at once: a prompt under way never lacks one.
-      _ = makeRoom(for: sequence, through: sequence.tokens.count, rank: rank)
+      _ = makeRoom(for: sequence, through: configuration.reservation.tokens(sequence.tokens.count), rank: rank)
       if configuration.enableChunkedPrefill, turn.oldest == nil, left > budget.prompt {
         reserve(for: sequence, isAlone: index + 1 == order.count, &turn, &budget)
       } else {
@@ -125,9 +125,9 @@ extension Scheduler {
     // Cached blocks give no logits.
     var prefix = pool.isCaching && !sequence.group.lacksPromptLogits ? pool.cache.longestPrefix(sequence.hashes) : []
     let total = BlockTable.blockCount(
-      tokens: isReceived ? sequence.group.prefixCount : sequence.tokens.count, blockSize: size)
-    // A little room for the running ones to grow, lest they be preempted at once.
-    let reserve = running.isEmpty ? 0 : max(1, pool.blockCount / 100)
+      tokens: isReceived ? sequence.group.prefixCount : configuration.reservation.tokens(sequence.tokens.count),
+      blockSize: size)
+    let reserve = growthReserve
     while true {
       // With everything cached, the last token is computed again for its logits, into a copy of its block.
       let copies = !isReceived && prefix.count * size >= sequence.nextStop ? 1 : 0
@@ -140,6 +140,16 @@ extension Scheduler {
       prefix.removeLast()
     }
   }
+
+  /// Blocks that stay free at an admission, so that the running sequences can grow: else whoever comes is preempted soon,
+  /// and what it computed is lost. Two blocks of 16 for each cost little of the batch and save nearly all preemptions.
+  private var growthReserve: Int {
+    guard !running.isEmpty, configuration.reservation == .asNeeded else { return 0 }
+    let growth = running.count * Self.growthTokens / configuration.blockSize
+    return max(1, min(growth, pool.blockCount / 8))
+  }
+
+  private static let growthTokens = 32
 
   /// Whether the step has the tokens that the sequence needs to start.
   private func canStart(_ sequence: Sequence, tokens: Int, _ turn: PromptTurn, _ budget: StepBudget) -> Bool {

@@ -16,6 +16,8 @@ public struct SchedulerConfiguration: Sendable {
   public var fairShareQuantum: Int
   /// Blocks of one sequence that are on their way up from a tier at once.
   public var prefetchBlocks: Int
+  /// What a sequence holds from its admission on.
+  public var reservation: BlockReservation
 
   /// Rows of logits that a step gives to prompts whose log-probabilities are wanted: each row is as long as the vocabulary.
   public static let promptLogitRows = 64
@@ -24,7 +26,8 @@ public struct SchedulerConfiguration: Sendable {
     blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
     targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
-    fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4
+    fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4,
+    reservation: BlockReservation = .asNeeded
   ) {
     self.blockSize = blockSize
     self.maxNumSeqs = maxNumSeqs
@@ -39,5 +42,6 @@ public struct SchedulerConfiguration: Sendable {
     self.fairShare = fairShare
     self.fairShareQuantum = fairShareQuantum
     self.prefetchBlocks = prefetchBlocks
+    self.reservation = reservation
   }
 }

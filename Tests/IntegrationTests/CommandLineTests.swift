@@ -11,7 +11,7 @@ struct CommandLineTests {
     var errors: String
   }
 
-  private func run(_ arguments: [String], environment: [String: String] = [:]) async throws -> Outcome {
+  func run(_ arguments: [String], environment: [String: String] = [:]) async throws -> Outcome {
     let folder = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }

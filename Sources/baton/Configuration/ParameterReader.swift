@@ -26,6 +26,8 @@ struct ParameterReader {
   /// Every name that was asked for, aliases included.
   private(set) var keys: Set<String> = []
 
+  /// Values that stand above all sources.
+  private var overrides: [String: String] = [:]
   private let environment: [String: String]
   private let file: ConfigurationFile
 
@@ -35,12 +37,22 @@ struct ParameterReader {
     self.file = file
   }
 
+  /// A reader of the same sources that has read nothing yet, with another value for one parameter.
+  func overriding(_ key: String, with text: String) -> ParameterReader {
+    var reader = ParameterReader(environment: environment, file: file)
+    reader.overrides[key] = text
+    return reader
+  }
+
   /// The raw text of a parameter and where it stands, or nil when no source names it.
   private mutating func find(_ key: String, flag: String?, aliases: [String]) -> (
     text: String, source: Source, name: String
   )? {
     keys.insert(key)
     keys.formUnion(aliases)
+    for name in [key] + aliases {
+      if let text = overrides[name] { return (text, .flag, name) }
+    }
     if let flag { return (flag, .flag, Self.flagName(key)) }
     for name in [key] + aliases {
       if let text = environment[name] { return (text, .environment, Self.variableName(name)) }

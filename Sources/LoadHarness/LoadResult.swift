@@ -1,0 +1,42 @@
+import Engine
+
+/// What an engine did with a trace.
+public struct LoadResult: Sendable {
+  /// In the trace's order.
+  public var requests: [RequestResult]
+  public var wallSeconds: Double
+  /// The engine's books before and after.
+  public var before: EngineStatistics
+  public var after: EngineStatistics
+  /// Seen while the load ran, about every five milliseconds.
+  public var mostRunning: Int
+  public var meanRunning: Double
+  public var mostActiveBlocks: Int
+  /// Share of the places in the running sequences' blocks that held a token.
+  public var slotUse: Double
+
+  public var outputTokens: Int { requests.reduce(0) { $0 + $1.tokens.count } }
+
+  /// Generated tokens a second, of all requests together.
+  public var outputTokensPerSecond: Double { Double(outputTokens) / wallSeconds }
+
+  public var latencies: [Double] { requests.map(\.latency) }
+
+  public var firstTokenSeconds: [Double] { requests.map(\.firstTokenSeconds) }
+
+  public var gaps: [Double] { requests.flatMap(\.gaps) }
+
+  public var preemptions: Int { Int(after.preemptions - before.preemptions) }
+
+  /// Share of the prompts' tokens that were found in the cache.
+  public var hitRate: Double {
+    let prompt = requests.reduce(0) { $0 + $1.prompt.count }
+    return prompt == 0 ? 0 : Double(requests.reduce(0) { $0 + $1.cachedTokens }) / Double(prompt)
+  }
+
+  /// Drafted tokens that were right; nil where nothing was drafted.
+  public var acceptanceRate: Double? {
+    let drafted = requests.reduce(0) { $0 + $1.summary.draftedTokens }
+    return drafted == 0 ? nil : Double(requests.reduce(0) { $0 + $1.summary.acceptedTokens }) / Double(drafted)
+  }
+}

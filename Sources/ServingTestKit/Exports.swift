@@ -1,0 +1,2 @@
+// Tests draw their data from it.
+@_exported import struct ServingTypes.SplitMix64

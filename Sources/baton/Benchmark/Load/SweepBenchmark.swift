@@ -1,0 +1,88 @@
+import LoadHarness
+import ServingTypes
+
+/// The same trace with each value of one parameter.
+struct SweepBenchmark {
+  struct Result: Encodable {
+    var value: String
+    var blocks: Int
+    var figures: LoadFigures
+  }
+
+  let session: LoadSession
+  let parameter: String
+  let values: [String]
+  /// With each value.
+  let settings: [EngineSettings]
+  let contextLength: Int
+  let budget: Int
+  let runs: Int
+
+  func run() async throws -> [Result] {
+    let prepared = settings.map { given in
+      var settings = given
+      settings.engine.maxModelLen = contextLength
+      settings.numBlocks =
+        given.numBlocks ?? session.blockCount(contexts: budget, of: contextLength, settings)
+      return settings
+    }
+    var results = values.map { _ in [LoadResult]() }
+    for run in 0..<runs {
+      for (index, value) in values.enumerated() {
+        let result = try await session.run(prepared[index])
+        results[index].append(result)
+        LoadSession.note(
+          "\(parameter) \(value), run \(run + 1): \(FigureText.of(result.outputTokensPerSecond)) tokens/s")
+      }
+    }
+    return values.indices.map { index in
+      Result(
+        value: values[index], blocks: prepared[index].numBlocks ?? 0, figures: LoadFigures(results[index]))
+    }
+  }
+
+  func table(_ results: [Result]) -> TextTable {
+    var table = TextTable(
+      [
+        parameter, "tokens/s", "first token p50", "p99", "gap p50", "p99", "latency p50", "p99", "at once", "preempted",
+        "hits", "accepted",
+      ], wordColumns: 1)
+    func milliseconds(_ seconds: Double) -> String { FigureText.decimal(seconds * 1000, places: 1) + " ms" }
+    for result in results {
+      let figures = result.figures
+      table.add([
+        result.value, FigureText.of(figures.tokensPerSecond), milliseconds(figures.firstTokenP50),
+        milliseconds(figures.firstTokenP99), milliseconds(figures.gapP50), milliseconds(figures.gapP99),
+        FigureText.decimal(figures.latencyP50, places: 2) + " s",
+        FigureText.decimal(figures.latencyP99, places: 2) + " s",
+        FigureText.of(figures.sequencesAtOnce), FigureText.of(figures.preemptions), TextTable.percent(figures.hitRate),
+        figures.acceptanceRate.map(TextTable.percent) ?? "–",
+      ])
+    }
+    return table
+  }
+
+  func chart(_ results: [Result]) -> LineChart {
+    func curve(_ name: String, _ figure: (LoadFigures) -> Double) -> LineChart.Curve {
+      LineChart.Curve(name: name, values: results.map { figure($0.figures) })
+    }
+    let trace = session.trace
+    return LineChart(
+      title: "\(parameter) on \(session.loaded.settings.servedName)",
+      subtitle:
+        "\(trace.requests.count) requests, \(trace.promptTokens) prompt and \(trace.outputTokens) generated tokens;"
+        + " keys and values in the memory of \(budget) contexts of \(contextLength) tokens in f16",
+      axis: parameter, ticks: values,
+      panels: [
+        LineChart.Panel(title: "Throughput", unit: "tokens/s", curves: [curve("", \.tokensPerSecond)]),
+        LineChart.Panel(
+          title: "Time to first token", unit: "ms",
+          curves: [curve("p50") { $0.firstTokenP50 * 1000 }, curve("p99") { $0.firstTokenP99 * 1000 }]),
+        LineChart.Panel(
+          title: "Between tokens", unit: "ms",
+          curves: [curve("p50") { $0.gapP50 * 1000 }, curve("p99") { $0.gapP99 * 1000 }]),
+        LineChart.Panel(
+          title: "Latency", unit: "s", curves: [curve("p50", \.latencyP50), curve("p99", \.latencyP99)]),
+      ])
+  }
+}
