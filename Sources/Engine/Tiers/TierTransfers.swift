@@ -14,6 +14,8 @@ final class TierTransfers {
 
   /// After the file refused a block.
   private static let pause = Duration.seconds(5)
+  /// Copies down that wait or run at once: a long step fills this many blocks and more, and none is posted meanwhile.
+  private static let storesPerThread = 16
 
   let host: (any BlockTier)?
   let file: (any BlockTier)?
@@ -79,7 +81,7 @@ final class TierTransfers {
       }
     }
     if let until = pausedUntil, now >= until { pausedUntil = nil }
-    while !isShort, stores.count < 2 * threadCount {
+    while !isShort, stores.count < Self.storesPerThread * threadCount {
       var transfer = scheduler.beginStore(usesFile: pausedUntil == nil)
       if transfer == nil, pausedUntil == nil { transfer = scheduler.beginMove() }
       guard let transfer else { return }

@@ -11,8 +11,10 @@ struct Bench: AsyncParsableCommand {
         baton bench --model model.gguf
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
+        baton bench latency --model model.gguf
+        baton bench offload --model model.gguf
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
       """,
-    subcommands: [BenchEngine.self, BenchPaged.self, BenchSweep.self],
+    subcommands: [BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchLatency.self, BenchOffload.self],
     defaultSubcommand: BenchEngine.self)
 }
