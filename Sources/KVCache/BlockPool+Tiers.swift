@@ -167,11 +167,6 @@ extension BlockPool {
     return count
   }
 
-  /// What bringing the block up takes, by measurement; nil where nothing is known.
-  public func loadSeconds(_ hash: BlockHash) -> Double? {
-    tiers.flatMap { tiers in tiers.tier(of: hash).map { tiers.loadSeconds($0) } }
-  }
-
   /// This block is computed even where a tier has it, because that was estimated to be faster.
   public mutating func noteBypass(_ hash: BlockHash) {
     guard let tier = tiers?.tier(of: hash) else { return }

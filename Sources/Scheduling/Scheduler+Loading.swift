@@ -57,9 +57,10 @@ extension Scheduler {
   /// The next block to bring up, for whoever moves the bytes; it ends with `endLoad`.
   public func beginLoad() -> BlockLoad? {
     for sequence in loading {
-      guard let progress = sequence.loading, progress.next < progress.end else { continue }
+      guard let progress = sequence.loading, progress.next < progress.end,
+        progress.inFlight < configuration.prefetchBlocks
+      else { continue }
       let index = progress.next
-      guard progress.inFlight < mostInFlight(sequence.hashes[index]) else { continue }
       guard let transfer = pool.beginLoad(sequence.hashes[index], to: sequence.table[index]) else {
         // The tier needed the room.
         sequence.loading?.end = index
@@ -71,14 +72,6 @@ extension Scheduler {
     }
     return nil
   }
-
-  /// As many as come up while a step lasts, lest a sequence wait a step for every few blocks.
-  private func mostInFlight(_ next: BlockHash) -> Int {
-    guard let seconds = pool.loadSeconds(next), seconds > 0 else { return configuration.prefetchBlocks }
-    return max(configuration.prefetchBlocks, Int(min(lastStepSeconds / seconds, Self.mostInFlight)))
-  }
-
-  private static let mostInFlight = 64.0
 
   /// A block came up and was verified, or it failed to, or nobody touches its memory any more.
   ///

@@ -37,7 +37,6 @@ public final class Scheduler {
   /// Blocks that are being copied to a tier would be of use in the pool now.
   public internal(set) var lacksCopying = false
   public private(set) var costs = StepCostModel()
-  private(set) var lastStepSeconds = 0.0
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
   public internal(set) var copyOnWriteCopies: UInt64 = 0
@@ -72,7 +71,6 @@ public final class Scheduler {
 
   /// What a step took, for the size of the next chunks.
   public func observe(seconds: Double) {
-    lastStepSeconds = seconds
     costs.observe(
       prefillTokens: output.prefillTokens, prefillContext: output.prefillContext, decodeTokens: output.decodeTokens,
       seconds: seconds)

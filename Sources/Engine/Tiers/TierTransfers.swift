@@ -14,8 +14,6 @@ final class TierTransfers {
 
   /// After the file refused a block.
   private static let pause = Duration.seconds(5)
-  /// Copies down that wait or run at once: a long step fills this many blocks and more, and none is posted meanwhile.
-  private static let storesPerThread = 16
 
   let host: (any BlockTier)?
   let file: (any BlockTier)?
@@ -81,7 +79,7 @@ final class TierTransfers {
       }
     }
     if let until = pausedUntil, now >= until { pausedUntil = nil }
-    while !isShort, stores.count < Self.storesPerThread * threadCount {
+    while !isShort, stores.count < 2 * threadCount {
       var transfer = scheduler.beginStore(usesFile: pausedUntil == nil)
       if transfer == nil, pausedUntil == nil { transfer = scheduler.beginMove() }
       guard let transfer else { return }
