@@ -22,14 +22,9 @@ struct GoldenText {
 
   /// Over up to 8 windows of 512 tokens, the second half of each scored.
   func perplexity(_ configuration: CPUModelExecutor.Configuration, windows: Int = 8) throws -> Double {
-    let surprises = try surprises(configuration, windows: windows)
-    return exp(surprises.reduce(0, +) / Double(surprises.count))
-  }
-
-  /// Of each scored token, minus the logarithm of its probability.
-  func surprises(_ configuration: CPUModelExecutor.Configuration, windows: Int = 8) throws -> [Double] {
     let executor = try CPUModelExecutor(weights: weights, configuration: configuration)
-    var surprises: [Double] = []
+    var sum = 0.0
+    var scored = 0
     for window in 0..<windows {
       let part = Array(tokens[512 * window..<512 * (window + 1)])
       var batch = ForwardBatch()
@@ -37,9 +32,10 @@ struct GoldenText {
       let logits = try executor.forward(batch)
       for row in 0..<255 {
         let one = Array(logits[row * executor.vocabularySize..<(row + 1) * executor.vocabularySize])
-        surprises.append(-logSoftmax(one)[Int(part[257 + row])])
+        sum -= logSoftmax(one)[Int(part[257 + row])]
+        scored += 1
       }
     }
-    return surprises
+    return exp(sum / Double(scored))
   }
 }
