@@ -41,7 +41,8 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
     case nil: throw ServingError(.invalidArgument, "the request has neither text nor chat")
     }
     var response = Baton_V1_TokenizeResponse()
-    response.ids = wireTokens(try router.model(request.model).tokenize(prompt, isPlain: request.plain))
+    response.ids = wireTokens(
+      try await router.tokenize(prompt, model: request.model, isPlain: request.plain))
     return response
   }
 

@@ -47,6 +47,12 @@ public final class Scheduler {
     fairShare = FairShare(quantum: configuration.fairShareQuantum)
   }
 
+  deinit {
+    // A group and its sequences refer to each other until it ends, and these never did.
+    for sequence in running + waiting + loading { sequence.group.sequences.removeAll() }
+    for group in receiving { group.sequences.removeAll() }
+  }
+
   public func add(_ group: SequenceGroup) {
     if configuration.fairShare != .none { group.share = fairShare.open(group.tenant) }
     enqueue(group.leader)

@@ -37,7 +37,7 @@ struct GenerationRun {
     self.metrics = metrics
     self.logger = logger
     stream = DecodeStream(samples: request.sampling.n)
-    chains = RoutePlanner.Chains(prompt: request.prompt, salt: request.cacheSalt)
+    chains = RoutePlanner.Chains(request)
   }
 
   mutating func run() async throws(ServingError) {

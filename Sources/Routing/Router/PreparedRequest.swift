@@ -1,6 +1,6 @@
 import ServingTypes
 
-/// A request that was checked and tokenised.
+/// A request that was checked, tokenised and hashed.
 package struct PreparedRequest: Sendable {
   package var id: RequestID
   package var model: String
@@ -11,12 +11,17 @@ package struct PreparedRequest: Sendable {
   package var priority: Int
   package var explain: Bool
   package var deadline: ContinuousClock.Instant
+  /// Of the prompt's full blocks, by block size.
+  package var hashes: [Int: [BlockHash]]
 
-  /// - Parameter now: the deadline counts from here where the request has none.
+  /// - Parameters:
+  ///   - blockSizes: those of the workers that may take it.
+  ///   - now: the deadline counts from here where the request has none.
   /// - Throws: `notFound` with the models' names for an unknown one, `invalidArgument` for anything that no worker would
   ///   accept.
   package init(
-    _ request: GenerationRequest, models: [ServedModel], timeout: Duration, now: ContinuousClock.Instant
+    _ request: GenerationRequest, models: [ServedModel], blockSizes: Set<Int>, timeout: Duration,
+    now: ContinuousClock.Instant
   ) throws(ServingError) {
     let model = try Self.model(request.model, among: models)
     try request.sampling.validate(vocabularySize: model.tokenizer.vocabularySize)
@@ -49,6 +54,10 @@ package struct PreparedRequest: Sendable {
     priority = request.priority
     explain = request.explain
     deadline = request.deadline ?? now + timeout
+    hashes = [:]
+    for size in blockSizes {
+      hashes[size] = BlockHash.chain(tokens: prompt, blockSize: size, salt: cacheSalt)
+    }
   }
 
   package static func model(_ name: String, among models: [ServedModel]) throws(ServingError) -> ServedModel {

@@ -21,6 +21,7 @@ public final class RequestRouter: Sendable {
   private let metrics: RouterMetrics
   private let memory: RoutingMemory
   private let planner: RoutePlanner
+  private let promptThreads: PromptThreads
   private let logger: Logger
   private let jobs: AsyncStream<GenerationJob>
   private let jobsInput: AsyncStream<GenerationJob>.Continuation
@@ -45,6 +46,7 @@ public final class RequestRouter: Sendable {
     let describe: WorkerRegistry.Describe = { await fixed.describe() }
     self.registry = WorkerRegistry(
       directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe)
+    promptThreads = PromptThreads(count: configuration.numSchedulerThreads)
     metrics = RouterMetrics(registry: registry)
     memory = RoutingMemory(configuration: configuration)
     planner = RoutePlanner(
@@ -98,8 +100,8 @@ public final class RequestRouter: Sendable {
     let start = ContinuousClock.now
     let prepared: PreparedRequest
     do throws(ServingError) {
-      prepared = try PreparedRequest(request, models: served, timeout: configuration.requestTimeout, now: start)
       try admit()
+      prepared = try await prepare(request, now: start)
     } catch {
       metrics.finished(error.code.rawValue, seconds: start.duration(to: .now).inSeconds)
       throw error
@@ -112,6 +114,32 @@ public final class RequestRouter: Sendable {
     try await updates.waitForFirst()
     return RoutedGeneration(
       requestID: prepared.id, model: prepared.model, promptTokens: prepared.prompt, updates: updates)
+  }
+
+  /// The prompt's tokens, as a request with it would have them.
+  ///
+  /// - Throws: as `generate` for a bad prompt or an unknown model.
+  public func tokenize(
+    _ prompt: GenerationRequest.Prompt, model name: String, isPlain: Bool
+  ) async throws(ServingError) -> [TokenID] {
+    let model = try model(name)
+    return try await promptThreads.run { () throws(ServingError) in try model.tokenize(prompt, isPlain: isPlain) }
+  }
+
+  /// Of an admitted request, whose place is given up where it is no good.
+  private func prepare(
+    _ request: GenerationRequest, now: ContinuousClock.Instant
+  ) async throws(ServingError) -> PreparedRequest {
+    let blockSizes = Set(registry.workers.map(\.record.blockSize))
+    do throws(ServingError) {
+      return try await promptThreads.run { [served, configuration] () throws(ServingError) in
+        try PreparedRequest(
+          request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
+      }
+    } catch {
+      state.withLock { $0.inFlight -= 1 }
+      throw error
+    }
   }
 
   private func admit() throws(ServingError) {

@@ -14,11 +14,12 @@ struct RoutePlanner: Sendable {
   struct Chains: Sendable {
     let prompt: [TokenID]
     let salt: String
-    private(set) var hashes: [Int: [BlockHash]] = [:]
+    private(set) var hashes: [Int: [BlockHash]]
 
-    init(prompt: [TokenID], salt: String) {
-      self.prompt = prompt
-      self.salt = salt
+    init(_ request: PreparedRequest) {
+      prompt = request.prompt
+      salt = request.cacheSalt
+      hashes = request.hashes
     }
 
     mutating func chain(blockSize: Int) -> [BlockHash] {

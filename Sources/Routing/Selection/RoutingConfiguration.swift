@@ -21,6 +21,8 @@ public struct RoutingConfiguration: Sendable {
   public var migrationWait: Duration = .seconds(10)
   /// The pause before a request is reopened, times the number of tries.
   public var reopenDelay: Duration = .milliseconds(20)
+  /// Threads that tokenise and hash prompts, at least 1.
+  public var numSchedulerThreads = 2
   /// Requests under way; more are refused.
   public var maximumInFlight = 4096
   /// Of a request that brings no deadline of its own.

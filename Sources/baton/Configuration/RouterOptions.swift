@@ -6,6 +6,8 @@ struct RouterOptions: ParsableArguments {
   var workers: String?
   @Option(help: ArgumentHelp("prefix, least_loaded, round_robin or random.", valueName: "policy"))
   var routingPolicy: String?
+  @Option(help: ArgumentHelp("Threads that tokenise and hash prompts (2).", valueName: "n"))
+  var numSchedulerThreads: String?
   @Option(help: ArgumentHelp("Key that HTTP callers must present.", valueName: "key"))
   var apiKey: String?
 }

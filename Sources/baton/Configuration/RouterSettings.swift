@@ -8,6 +8,7 @@ struct RouterSettings: Sendable {
   /// gRPC addresses of workers that are asked directly, without a directory.
   var workers: [String]
   var policy: RoutingPolicy
+  var numSchedulerThreads: Int
   var apiKey: String?
 
   init(model: ModelOptions, server: ServerOptions, router: RouterOptions, _ reader: inout ParameterReader) {
@@ -15,6 +16,9 @@ struct RouterSettings: Sendable {
     self.server = ServerSettings(server, listen: "127.0.0.1:7070", httpListen: "127.0.0.1:8080", &reader)
     workers = reader.list("workers", flag: router.workers)
     policy = reader.choice("routing_policy", flag: router.routingPolicy, default: .prefix)
+    numSchedulerThreads = reader.integer(
+      "num_scheduler_threads", flag: router.numSchedulerThreads,
+      default: RoutingConfiguration().numSchedulerThreads, in: 1...256)
     apiKey = reader.string("api_key", flag: router.apiKey, secret: true)
   }
 }

@@ -26,6 +26,7 @@ struct RouterAssembly {
     self.registry = registry
     var configuration = RoutingConfiguration()
     configuration.policy = settings.policy
+    configuration.numSchedulerThreads = settings.numSchedulerThreads
     var workers: [ServerAddress] = []
     for address in settings.workers { workers.append(try ServerAddress(address)) }
     router = RequestRouter(

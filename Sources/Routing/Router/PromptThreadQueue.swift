@@ -1,0 +1,63 @@
+import Glibc
+import ServingTypes
+
+/// What waits for a `PromptThreads`; its threads hold on to it, so that they may outlive that for a moment.
+final class PromptThreadQueue: Sendable {
+  private struct Entry {
+    let job: UnownedJob
+    let executor: UnownedTaskExecutor
+  }
+
+  private struct State {
+    var entries: [Entry] = []
+    var threads = 0
+    var isClosed = false
+  }
+
+  private let state = SignalledLock(State())
+
+  /// A thread that could not be had is done without.
+  func startThread() {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    defer { pthread_attr_destroy(&attributes) }
+    var thread = pthread_t()
+    let context = Unmanaged.passRetained(self)
+    state.withLock { $0.threads += 1 }
+    if pthread_create(&thread, &attributes, runPromptThread, context.toOpaque()) != 0 {
+      state.withLock { $0.threads -= 1 }
+      context.release()
+    }
+  }
+
+  func close() { state.withLock { $0.isClosed = true } }
+
+  /// False when there is no thread.
+  func append(_ job: UnownedJob, for executor: UnownedTaskExecutor) -> Bool {
+    state.withLock { state in
+      guard state.threads > 0 else { return false }
+      state.entries.append(Entry(job: job, executor: executor))
+      return true
+    }
+  }
+
+  func work() {
+    while let entry = next() { entry.job.runSynchronously(on: entry.executor) }
+  }
+
+  /// Nil when it is closed.
+  private func next() -> Entry? {
+    let entry: Entry?? = state.wait(timeout: nil) { state in
+      if !state.entries.isEmpty { return .some(state.entries.removeFirst()) }
+      return state.isClosed ? .some(nil) : nil
+    }
+    return entry ?? nil
+  }
+}
+
+private func runPromptThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let context else { return nil }
+  Unmanaged<PromptThreadQueue>.fromOpaque(context).takeRetainedValue().work()
+  return nil
+}
