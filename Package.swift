@@ -53,7 +53,7 @@ let coreTargets: [Target] = [
     swiftSettings: strict),
   core("KVCache", ["ServingTypes"]),
   core("Scheduling", ["ServingTypes", "KVCache"]),
-  core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache"]),
+  core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("LoadHarness", ["ServingTypes", "Engine"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),

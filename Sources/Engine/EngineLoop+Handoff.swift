@@ -145,6 +145,7 @@ extension EngineLoop {
     // A tail that came from an earlier candidate comes again.
     request.committedBlocks = min(request.committedBlocks, group.prefixCount / blockSize)
     let slots = (request.committedBlocks..<leader.table.count).map { index in
+      tiers?.storeEvicted(leader.table[index], of: scheduler)
       scheduler.pin(leader.table[index])
       let isTail = index == leader.hashes.count
       return BlockSlot(

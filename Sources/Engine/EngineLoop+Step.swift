@@ -8,10 +8,10 @@ import SpeculativeDecoding
 extension EngineLoop {
   /// Returns false when nothing could be computed.
   func step(now: ContinuousClock.Instant) -> Bool {
-    speculator.propose(for: scheduler.running, of: requests)
+    speculator.propose(for: scheduler.running, of: requests, costs: scheduler.costs.decode)
     scheduler.schedule(now: now)
     take(scheduler.output)
-    tiers?.storeEvicted(of: scheduler)
+    if let tiers { storeEvicted(tiers) }
     tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     // Earlier copies may feed later ones, and their sources may be written to from this step on.
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
@@ -27,14 +27,27 @@ extension EngineLoop {
       }
     }
     let seconds = (ContinuousClock.now - started).seconds
-    // What a draft model reads is bounded by itself, and no part of what the next step will take.
-    scheduler.observe(seconds: seconds + (speculator.hasRead ? 0 : speculator.seconds))
-    speculator.observe(scheduler.output, seconds: seconds)
+    scheduler.observe(seconds: seconds)
     statistics.steps += 1
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds + speculator.seconds)
     return true
   }
+
+  /// Copies down what the blocks held before that this step writes to: no more than the step computes, however long the prompt
+  /// is whose blocks were handed out.
+  private func storeEvicted(_ tiers: TierTransfers) {
+    for segment in scheduler.output.segments {
+      let end = BlockTable.blockCount(
+        tokens: segment.start + segment.count + segment.draftCount, blockSize: blockSize)
+      for index in segment.start / blockSize..<end { tiers.storeEvicted(segment.sequence.table[index], of: scheduler) }
+    }
+    for copy in scheduler.output.copies { tiers.storeEvicted(copy.destination, of: scheduler) }
+    tiers.storeEvicted(of: scheduler, limit: Self.spareStores)
+  }
+
+  /// Evicted blocks that a step copies down though it does not write to them.
+  private static let spareStores = 2
 
   /// What the schedule says of requests as a whole.
   private func take(_ output: SchedulerOutput) {

@@ -78,6 +78,9 @@ final class EngineLoop {
 
   // MARK: The loop
 
+  /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
+  private static let idleStores = 64
+
   func run() {
     tiers?.start()
     var wait = 0.5
@@ -97,7 +100,10 @@ final class EngineLoop {
       let start = ContinuousClock.now
       expire(now: start)
       let hasWorked = requests.isEmpty ? false : step(now: start)
-      if requests.isEmpty { tiers?.tend(scheduler, isShort: false, now: start) }
+      if requests.isEmpty, let tiers {
+        tiers.storeEvicted(of: scheduler, limit: Self.idleStores)
+        tiers.tend(scheduler, isShort: false, now: start)
+      }
       report()
       if requests.isEmpty { idle() }
       // With work that cannot go on, blocks or time must come first: both end the wait.

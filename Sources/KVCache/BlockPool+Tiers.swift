@@ -49,25 +49,39 @@ extension BlockPool {
     return slot
   }
 
-  /// A cached block's memory is handed out: where no tier has it, it goes to host memory first.
+  /// A cached block's memory is handed out: where no tier has it, it goes to host memory before anybody writes to it.
   mutating func keepEvicted(_ block: BlockID, _ identity: BlockIdentity) {
     markStored(block)
     guard capacity(.host) > 0, !isKept(identity.hash) else { return }
     let checksum = blocks[Int(block)].checksum
     guard let slot = place(identity, checksum: checksum, in: .host) else { return }
-    evictionStores.append(
-      TierTransfer(
-        identity: identity, checksum: checksum, source: .device, sourceSlot: block, destination: .host,
-        destinationSlot: slot))
+    precondition(evictionStores[block] == nil, "a block is evicted twice before it was copied")
+    // Whoever reads the slot has it written first.
+    tiers?.promise(identity.hash, in: .host)
+    evictionStores[block] = TierTransfer(
+      identity: identity, checksum: checksum, source: .device, sourceSlot: block, destination: .host,
+      destinationSlot: slot)
+    evictedBlocks[identity.hash] = block
   }
 
-  /// Copies to be made before anything is written to blocks that were handed out; each ends with `endStore`.
-  public mutating func takeEvictionStores() -> [TierTransfer] {
-    guard !evictionStores.isEmpty else { return [] }
-    defer { evictionStores.removeAll(keepingCapacity: true) }
-    copyCount += evictionStores.count
-    tierStatistics.evictionStores += UInt64(evictionStores.count)
-    return evictionStores
+  /// The copy to be made before anything is written to a block that was handed out; nil when there is none. It ends with
+  /// `endStore`.
+  public mutating func takeEvictionStore(of block: BlockID) -> TierTransfer? {
+    guard !evictionStores.isEmpty, let transfer = evictionStores.removeValue(forKey: block) else { return nil }
+    evictedBlocks[transfer.identity.hash] = nil
+    copyCount += 1
+    tierStatistics.evictionStores += 1
+    return transfer
+  }
+
+  /// The copy to be made before this block is read from host memory.
+  public mutating func takeEvictionStore(of hash: BlockHash) -> TierTransfer? {
+    evictedBlocks[hash].flatMap { takeEvictionStore(of: $0) }
+  }
+
+  /// Any of these copies, before it is urgent.
+  public mutating func takeEvictionStore() -> TierTransfer? {
+    evictionStores.keys.first.flatMap { takeEvictionStore(of: $0) }
   }
 
   /// The next cached block to copy down, least recently used first, while too much of the pool is stored nowhere else.

@@ -24,8 +24,10 @@ public struct BlockPool {
   /// Copies that read blocks of the pool, and copies that use slots of tiers.
   var copyCount = 0
   var slotUserCount = 0
-  /// Blocks whose memory was handed out, to be copied before anybody writes to it.
-  var evictionStores: [TierTransfer] = []
+  /// By block, whose memory was handed out: to be copied before anybody writes to it.
+  var evictionStores: [BlockID: TierTransfer] = [:]
+  /// The same by what the block held.
+  var evictedBlocks: [BlockHash: BlockID] = [:]
   public internal(set) var tierStatistics = TierStatistics()
   /// Pins that have not come back.
   public private(set) var pinTotal = 0

@@ -20,7 +20,9 @@ extension KernelBenchmark {
   func attention() throws(ServingError) {
     for model in Self.models {
       for depth in [512, 2048, 4096] {
-        for (tokens, batch, kind) in [(1, 1, "decode"), (1, 8, "decode"), (256, 1, "prefill")] {
+        for (tokens, batch, kind) in [
+          (1, 1, "decode"), (1, 8, "decode"), (4, 1, "chunk"), (8, 1, "chunk"), (256, 1, "prefill"),
+        ] {
           let size = "head \(model.size) (\(model.heads)/\(model.kvHeads))"
           let name = "attention \(kind) \(size), depth \(depth), \(batch == 1 ? "\(tokens)" : "\(batch)") tokens"
           guard wants(name) else { continue }

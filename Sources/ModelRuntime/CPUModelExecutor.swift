@@ -87,21 +87,20 @@ public final class CPUModelExecutor: ModelExecutor {
       modelFingerprint: weights.fingerprint, blockSize: blockSize, numerics: arithmetic.numerics, groups: [group])
   }
 
-  /// Blocks of `layout` that fit in `bytes`, after the scratch memory that an executor of this model takes.
+  /// Scratch memory that an executor of this model takes.
   ///
   /// - Parameters:
+  ///   - contextLength: nil is the model's own.
   ///   - logitRows: the most tokens of one step whose logits are wanted.
-  ///   - bytesBeside: that each block takes in another pool of as many blocks.
-  public static func blockCount(
-    bytes: Int, layout: KVLayout, model: ModelConfiguration, logitRows: Int = 0, bytesBeside: Int = 0
+  public static func scratchBytes(
+    model: ModelConfiguration, threads: Int, contextLength: Int? = nil, logitRows: Int = 0
   ) -> Int {
-    max(0, bytes - scratchBytes(model: model, logitRows: logitRows)) / (layout.blockBytes() + bytesBeside)
+    TransformerScratch.byteCount(model, threads: threads, contextLength: contextLength ?? model.contextLength)
+      + logitRows * model.vocabularySize * MemoryLayout<Float>.size
   }
 
-  /// Scratch memory that an executor of this model takes.
-  public static func scratchBytes(model: ModelConfiguration, logitRows: Int = 0) -> Int {
-    TransformerScratch.byteCount(model) + logitRows * model.vocabularySize * MemoryLayout<Float>.size
-  }
+  /// What of it has been taken so far, without the logits.
+  package var heldScratchBytes: Int { transformer.scratchBytes }
 
   public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {
     try check(batch)

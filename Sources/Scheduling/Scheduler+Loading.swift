@@ -144,7 +144,11 @@ extension Scheduler {
   // MARK: Copies down
 
   /// See `BlockPool`.
-  public func takeEvictionStores() -> [TierTransfer] { pool.takeEvictionStores() }
+  public func takeEvictionStore(of block: BlockID) -> TierTransfer? { pool.takeEvictionStore(of: block) }
+
+  public func takeEvictionStore(of hash: BlockHash) -> TierTransfer? { pool.takeEvictionStore(of: hash) }
+
+  public func takeEvictionStore() -> TierTransfer? { pool.takeEvictionStore() }
 
   public func beginStore(usesFile: Bool) -> TierTransfer? { pool.beginStore(usesFile: usesFile) }
 

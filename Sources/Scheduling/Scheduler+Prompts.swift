@@ -5,7 +5,7 @@ import ServingTypes
 extension Scheduler {
   /// While sequences decode, a step takes this many times what it would take without prompt tokens: at most, so that their
   /// tokens stay even, and at least, so that prompts keep well over half of the time.
-  private static let loadedStep = 2.9...3.4
+  private static let loadedStep = 3.0...3.6
   /// With nobody waiting for a next token, longer chunks make better use of the weights that they read.
   private static let unloadedStep = 4.0
 

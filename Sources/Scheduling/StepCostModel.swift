@@ -12,8 +12,8 @@ public struct StepCostModel: Sendable {
   private var prefill = PrefillCostFit()
   /// Measured ÷ predicted, of recent steps with prompt tokens.
   private var correction = 1.0
-  /// Moments of tokens and seconds over recent steps without prefill, older ones counting less.
-  private var moments = (weight: 0.0, tokens: 0.0, seconds: 0.0, tokensSquared: 0.0, product: 0.0)
+  /// Steps without prompt tokens.
+  public private(set) var decode = StepCostLine()
 
   public init() {}
 
@@ -21,16 +21,10 @@ public struct StepCostModel: Sendable {
   public mutating func observe(prefillTokens: Int, prefillContext: Int = 0, decodeTokens: Int, seconds: Double) {
     guard seconds > 0 else { return }
     if prefillTokens == 0 {
-      guard decodeTokens > 0 else { return }
-      let (tokens, decay) = (Double(decodeTokens), 0.98)
-      moments.weight = moments.weight * decay + 1
-      moments.tokens = moments.tokens * decay + tokens
-      moments.seconds = moments.seconds * decay + seconds
-      moments.tokensSquared = moments.tokensSquared * decay + tokens * tokens
-      moments.product = moments.product * decay + tokens * seconds
+      decode.observe(tokens: decodeTokens, seconds: seconds)
     } else {
       // What part of it the decode tokens took nobody knows yet.
-      if decodeTokens > 0, moments.weight == 0, !prefill.isEmpty { return }
+      if decodeTokens > 0, !decode.isMeasured, !prefill.isEmpty { return }
       let (tokens, pairs) = (Double(prefillTokens), Double(prefillContext))
       let own = max(seconds - decodeSlope * Double(decodeTokens), seconds * 0.1)
       if !prefill.isEmpty {
@@ -61,29 +55,9 @@ public struct StepCostModel: Sendable {
   }
 
   /// A step of decode tokens alone; nil where none was seen.
-  public func decodeSeconds(tokens: Int) -> Double? {
-    guard moments.weight > 0 else { return nil }
-    let line = decodeLine
-    return line.fixed + line.perToken * Double(tokens)
-  }
+  public func decodeSeconds(tokens: Int) -> Double? { decode.seconds(tokens: tokens) }
 
-  private var decodeFixed: Double { moments.weight > 0 ? decodeLine.fixed : 0 }
+  private var decodeFixed: Double { decode.isMeasured ? decode.line.fixed : 0 }
 
-  private var decodeSlope: Double { moments.weight > 0 ? decodeLine.perToken : 0 }
-
-  /// A step without prefill as a line: seconds = fixed + perToken × tokens. A guess until steps of several sizes were seen.
-  public var decodeLine: (fixed: Double, perToken: Double) {
-    guard moments.weight > 0 else { return (1, Self.initialSlope) }
-    let (tokens, seconds) = (moments.tokens / moments.weight, moments.seconds / moments.weight)
-    let variance = moments.tokensSquared / moments.weight - tokens * tokens
-    guard variance > 0.05, moments.weight > 4 else {
-      let fixed = seconds / (1 + Self.initialSlope * tokens)
-      return (fixed, fixed * Self.initialSlope)
-    }
-    let slope = max(0, (moments.product / moments.weight - tokens * seconds) / variance)
-    return (max(0, seconds - slope * tokens), slope)
-  }
-
-  /// What a token costs relative to a step's fixed part, where nothing is known: decoding is bound by reading weights.
-  private static let initialSlope = 0.1
+  private var decodeSlope: Double { decode.isMeasured ? decode.line.perToken : 0 }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How long answers go on, learnt from those that ended: for each doubling of the length, the chance to end within it.
 ///
 /// What is not known is taken to be as in a heavy tail: whatever is there already, the chance to reach twice as much is a half.
@@ -40,7 +42,7 @@ public struct AnswerLengths: Sendable {
       let level = Self.level(place)
       let next = level == Self.levels - 1 ? end : min(end, 2 << level)
       let share = Double(next - place) / Double(1 << level)
-      let goesOn = Self.power(1 - ended[level] / reached[level], share)
+      let goesOn = pow(1 - ended[level] / reached[level], share)
       rest += Double(next - place) * survival * (1 + goesOn) / 2
       survival *= goesOn
       place = next
@@ -50,23 +52,5 @@ public struct AnswerLengths: Sendable {
 
   private static func level(_ length: Int) -> Int {
     min(levels - 1, Int.bitWidth - 1 - max(length, 1).leadingZeroBitCount)
-  }
-
-  /// `base` to the power of `exponent`, between whole powers of a half's root: exact enough for an estimate.
-  private static func power(_ base: Double, _ exponent: Double) -> Double {
-    var (result, root, rest) = (1.0, base, exponent)
-    while rest >= 1 {
-      result *= base
-      rest -= 1
-    }
-    for _ in 0..<8 where rest > 0 {
-      root = root.squareRoot()
-      rest *= 2
-      if rest >= 1 {
-        result *= root
-        rest -= 1
-      }
-    }
-    return result
   }
 }

@@ -1,5 +1,6 @@
 import KVCache
 import ModelRuntime
+import Scheduling
 import ServingTypes
 
 /// Guesses with a smaller model of the same vocabulary, which has a paged and prefix-cached pool of its own.
@@ -27,8 +28,6 @@ public final class DraftModelProposer {
   /// First blocks that are being computed in this round: who needs the same waits for it.
   private var underWay: Set<BlockHash> = []
   private var confidence = DraftConfidence()
-  /// Tokens of prompts, and of other texts that it had fallen behind, in the last step that had asks.
-  public private(set) var readTokens = 0
   /// Of passes with a few tokens for each sequence.
   public private(set) var costs = StepCostLine()
   /// Of passes over prompts; nil until one was measured.
@@ -98,7 +97,6 @@ public final class DraftModelProposer {
   public func propose(_ asks: inout [DraftAsk], promptTokens: Int) {
     active.removeAll(keepingCapacity: true)
     underWay.removeAll(keepingCapacity: true)
-    readTokens = 0
     batch.removeAll()
     var budget = promptTokens
     var longest = 0
@@ -160,10 +158,7 @@ public final class DraftModelProposer {
       statistics.shortages += 1
       return
     }
-    if lag > Self.freeTokens {
-      budget -= count
-      readTokens += count
-    }
+    if lag > Self.freeTokens { budget -= count }
     batch.append(
       tokens: ask.tokens[sequence.computedCount..<end], startPosition: sequence.computedCount,
       blocks: sequence.table.blocks[..<BlockTable.blockCount(tokens: end, blockSize: blockSize)],

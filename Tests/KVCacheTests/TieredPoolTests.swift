@@ -35,13 +35,23 @@ import Testing
         hash: hashes[index], parent: index == 0 ? Self.root : hashes[index - 1], chain: hashes[0], depth: index)
     }
 
-    /// What the engine does before anything is written to blocks that were handed out.
-    mutating func storeEvicted() {
-      for transfer in pool.takeEvictionStores() {
-        #expect(device[Int(transfer.sourceSlot)] == transfer.identity.hash, "an evicted block was written over")
-        slots[.host]?[transfer.destinationSlot] = device[Int(transfer.sourceSlot)]
-        pool.endStore(transfer, failure: nil)
-      }
+    /// What the engine does before anything is written to a block that was handed out.
+    mutating func write(_ hash: BlockHash?, to block: BlockID) {
+      store(pool.takeEvictionStore(of: block))
+      device[Int(block)] = hash
+    }
+
+    /// What the engine does before it reads a slot.
+    mutating func read(_ transfer: TierTransfer) -> BlockHash? {
+      if transfer.source == .host { store(pool.takeEvictionStore(of: transfer.identity.hash)) }
+      return slots[transfer.source]?[transfer.sourceSlot]
+    }
+
+    mutating func store(_ transfer: TierTransfer?) {
+      guard let transfer else { return }
+      #expect(device[Int(transfer.sourceSlot)] == transfer.identity.hash, "an evicted block was written over")
+      slots[.host]?[transfer.destinationSlot] = device[Int(transfer.sourceSlot)]
+      pool.endStore(transfer, failure: nil)
     }
 
     /// A sequence that takes its prefix from the pool, then from the tiers, and computes the rest.
@@ -50,12 +60,11 @@ import Testing
       pool.append(pool.cache.longestPrefix(hashes), to: &table)
       let start = table.count
       guard pool.grow(&table, to: hashes.count) else { return pool.release(&table) }
-      storeEvicted()
       let end = start + pool.loadableCount(hashes[start...], computeSeconds: nil)
       var arrived = start
       for index in start..<end {
         guard let load = pool.beginLoad(hashes[index], to: table[index]) else { break }
-        #expect(slots[load.source]?[load.sourceSlot] == hashes[index], "a slot holds another block")
+        #expect(read(load) == hashes[index], "a slot holds another block")
         if random.next() % 8 == 0 {
           // Called off, or bad.
           let failure: TierFailure = random.next() % 2 == 0 ? .slow : .corrupt
@@ -63,7 +72,7 @@ import Testing
           if failure == .corrupt { finishLoad(failure: failure) }
           break
         }
-        device[Int(table[index])] = slots[load.source]?[load.sourceSlot]
+        write(slots[load.source]?[load.sourceSlot], to: table[index])
         pool.endLoad(load, failure: nil, seconds: 0)
         seal(&table, hashes, index)
         arrived += 1
@@ -72,7 +81,7 @@ import Testing
       // Whatever is on its way to a block comes back before that is written to.
       while !loads.isEmpty { finishLoad(failure: .slow) }
       for index in arrived..<hashes.count {
-        device[Int(table[index])] = hashes[index]
+        write(hashes[index], to: table[index])
         seal(&table, hashes, index)
       }
       for (index, block) in table.blocks.enumerated() {
@@ -108,7 +117,7 @@ import Testing
         stores[place].isCopied = true
         if random.next() % 2 == 0 { return }
       } else if transfer.source != .device {
-        #expect(slots[transfer.source]?[transfer.sourceSlot] == transfer.identity.hash)
+        #expect(read(transfer) == transfer.identity.hash)
       }
       stores.remove(at: place)
       let failure: TierFailure? = random.next() % 5 == 0 ? [.slow, .full, .corrupt][Int(random.next() % 3)] : nil
@@ -152,7 +161,7 @@ import Testing
       case 4: machine.beginStores(&random)
       default: machine.endStore(&random)
       }
-      machine.storeEvicted()
+      if random.next() % 8 == 0 { machine.store(machine.pool.takeEvictionStore()) }
       try machine.check()
       if random.next() % 4 == 0 { machine.follow() }
     }

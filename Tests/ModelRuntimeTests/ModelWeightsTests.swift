@@ -137,9 +137,26 @@ struct ModelWeightsTests {
     }
     #expect(Set(layouts.map(\.digest)).count == KVDType.allCases.count)
     #expect(layout.blockBytes() == 16 * 2 * 64 * 2 * 3 * 2)
-    let bytes = 1 << 30
-    let count = CPUModelExecutor.blockCount(bytes: bytes, layout: layout, model: weights.configuration)
-    #expect(count > 0 && count * layout.blockBytes() < bytes)
-    #expect(CPUModelExecutor.blockCount(bytes: 1_000, layout: layout, model: weights.configuration) == 0)
+  }
+
+  /// Long contexts are split among threads, whose partial results take room; what is said to be needed covers them.
+  @Test(arguments: [1, 2, 4], [16, 2_048]) func scratchIsWhatWasSaid(threads: Int, context: Int) throws {
+    let weights = try Self.load { $0.kvHeads = 1 }
+    let executor = try CPUModelExecutor(
+      weights: weights, configuration: .init(blockCount: 128, threads: threads, maximumContextLength: context))
+    let said = CPUModelExecutor.scratchBytes(model: weights.configuration, threads: threads, contextLength: context)
+    #expect(executor.heldScratchBytes <= said)
+    for count in [1, 3, 16, 40] where count <= context {
+      var batch = ForwardBatch()
+      batch.append(
+        tokens: [TokenID](repeating: 1, count: count)[...], startPosition: context - count,
+        blocks: (0..<128).map { $0 }[...],
+        logitCount: 1)
+      _ = try executor.forward(batch)
+      #expect(executor.heldScratchBytes <= said)
+    }
+    let withLogits = CPUModelExecutor.scratchBytes(
+      model: weights.configuration, threads: threads, contextLength: context, logitRows: 10)
+    #expect(withLogits == said + 10 * weights.configuration.vocabularySize * 4)
   }
 }

@@ -129,7 +129,7 @@ import Testing
       costs.observe(prefillTokens: 0, decodeTokens: 1 + count % 8, seconds: 0.010 + 0.001 * Double(1 + count % 8))
     }
     #expect(costs.prefillTokens(target: 0.05, decodeTokens: 8) < tokens)
-    let line = costs.decodeLine
+    let line = costs.decode.line
     #expect(abs(line.fixed - 0.010) < 0.001 && abs(line.perToken - 0.001) < 0.0002)
   }
 }

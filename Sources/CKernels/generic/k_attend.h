@@ -10,6 +10,9 @@ enum {
   BATCH_GROUPS = BATCH / GROUP,
   /// Floats between two rows of converted keys: 16 more, for what a load at a block's end reads in excess.
   KEY_STRIDE = BATCH + GROUP,
+  /// With no more queries, converting again for each register tile is cheaper than waiting for memory: a small chunk of a
+  /// prompt reads its whole context but once.
+  DIRECT_QUERIES = 4 * 6,
 };
 
 typedef struct {
@@ -207,7 +210,7 @@ static void make_tile(
       tile->count++;
     }
   }
-  tile->direct = tile->count <= TILE_QUERIES && attention->block_size % GROUP == 0;
+  tile->direct = tile->count <= DIRECT_QUERIES && attention->block_size % GROUP == 0;
 }
 
 static float *partial_of(

@@ -19,7 +19,8 @@ struct Speculator {
   private(set) var drafter: DraftModelProposer?
   private var history = SuffixHistory()
   private var answers = AnswerLengths()
-  private var costs = StepCostLine()
+  /// Whether `step` was measured.
+  private var isMeasured = false
   private var asks: [DraftAsk] = []
   private var askers: [Sequence] = []
   private var step = DraftLength.StepCost(fixed: 1, perToken: 1)
@@ -30,9 +31,8 @@ struct Speculator {
   private var refusals = 0
   /// Others' prompts are computed in the same steps.
   private var isShared = false
-  /// What proposing took in this step, and whether a draft model read a longer text in it.
+  /// What proposing took in this step, a draft model's passes included.
   private(set) var seconds = 0.0
-  private(set) var hasRead = false
   private(set) var statistics: SpeculationStatistics
 
   init(
@@ -59,12 +59,14 @@ struct Speculator {
   // MARK: Proposing
 
   /// Fills in the drafts of all sequences that decode.
-  mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest]) {
+  ///
+  /// - Parameter costs: what steps without prompt tokens take, sampling included.
+  mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest], costs: StepCostLine) {
     guard configuration.speculates else { return }
     let start = ContinuousClock.now
     defer { seconds = (ContinuousClock.now - start).seconds }
     drafter?.beginStep(running.lazy.map(\.id))
-    estimate(batchSize: running.count)
+    estimate(costs, batchSize: running.count)
     isShared = running.contains { !$0.isDecoding }
     asks.removeAll(keepingCapacity: true)
     askers.removeAll(keepingCapacity: true)
@@ -133,10 +135,8 @@ struct Speculator {
 
   private mutating func askDraftModel() {
     guard let drafter else { return }
-    hasRead = false
     if !asks.isEmpty {
       drafter.propose(&asks, promptTokens: promptTokens(drafter))
-      hasRead = drafter.readTokens > 0
       for (ask, sequence) in zip(asks, askers) { sequence.drafts.append(contentsOf: ask.drafts) }
       // Tokens that somebody else still refers to are copied by the next append.
       asks.removeAll(keepingCapacity: true)
@@ -146,20 +146,16 @@ struct Speculator {
 
   // MARK: Costs
 
-  /// What a step took, sampling included.
-  mutating func observe(_ output: SchedulerOutput, seconds: Double) {
-    if output.prefillTokens == 0 { costs.observe(tokens: output.decodeTokens, seconds: seconds) }
-  }
-
-  private mutating func estimate(batchSize: Int) {
+  private mutating func estimate(_ costs: StepCostLine, batchSize: Int) {
     let line = costs.line
+    isMeasured = costs.isMeasured
     var perDraft = 0.0
-    if let drafter, drafter.costs.isMeasured, costs.isMeasured {
+    if let drafter, drafter.costs.isMeasured, isMeasured {
       let draftLine = drafter.costs.line
       perDraft = draftLine.fixed + draftLine.perToken * Double(batchSize)
     }
     step = DraftLength.StepCost(fixed: line.fixed, perToken: line.perToken, perDraft: perDraft)
-    if costs.isMeasured { (statistics.stepSeconds, statistics.secondsPerToken) = (line.fixed, line.perToken) }
+    if isMeasured { (statistics.stepSeconds, statistics.secondsPerToken) = (line.fixed, line.perToken) }
   }
 
   /// Prompt tokens that the draft model may compute in this step: no more than half of the time aimed at, or an eighth beside
@@ -176,7 +172,7 @@ struct Speculator {
     _ drafter: DraftModelProposer, _ sequence: Sequence, of request: ActiveRequest, room: Int, batchSize: Int
   ) -> Bool {
     let lag = drafter.lag(sequence.id, tokenCount: sequence.tokens.count)
-    guard configuration.adaptsDraftLength, lag > Self.smallLag, costs.isMeasured, trial != sequence.id,
+    guard configuration.adaptsDraftLength, lag > Self.smallLag, isMeasured, trial != sequence.id,
       let seconds = drafter.secondsPerPromptToken
     else { return true }
     let price = Double(lag) * seconds

@@ -40,18 +40,28 @@ final class TierTransfers {
 
   func start() { threads.start(count: threadCount) }
 
-  /// Bytes of blocks that are handed out in this step go to host memory before anybody writes over them.
-  func storeEvicted(of scheduler: Scheduler) {
-    for transfer in scheduler.takeEvictionStores() {
-      var failure: TierFailure?
-      do throws(TierFailure) {
-        let bytes = UnsafeRawBufferPointer(memory.bytes(of: transfer.sourceSlot))
-        try host?.write(stamp(transfer), bytes, to: Int(transfer.destinationSlot))
-      } catch {
-        failure = error
-      }
-      scheduler.endStore(transfer, failure: failure)
+  /// What the block held before goes to host memory, if it is not there yet. Before anybody writes to it.
+  func storeEvicted(_ block: BlockID, of scheduler: Scheduler) {
+    if let transfer = scheduler.takeEvictionStore(of: block) { store(transfer, of: scheduler) }
+  }
+
+  /// The same for some of those that nobody writes to yet, so that none waits for ever.
+  func storeEvicted(of scheduler: Scheduler, limit: Int) {
+    for _ in 0..<limit {
+      guard let transfer = scheduler.takeEvictionStore() else { return }
+      store(transfer, of: scheduler)
     }
+  }
+
+  private func store(_ transfer: TierTransfer, of scheduler: Scheduler) {
+    var failure: TierFailure?
+    do throws(TierFailure) {
+      let bytes = UnsafeRawBufferPointer(memory.bytes(of: transfer.sourceSlot))
+      try host?.write(stamp(transfer), bytes, to: Int(transfer.destinationSlot))
+    } catch {
+      failure = error
+    }
+    scheduler.endStore(transfer, failure: failure)
   }
 
   /// Calls off what nobody wants, then posts what is to be done next.
@@ -62,7 +72,7 @@ final class TierTransfers {
     if isShort { callOffStores(scheduler) }
     while let load = scheduler.beginLoad() {
       let claim = TierClaim()
-      if let id = post(load.transfer, claim) {
+      if let id = post(load.transfer, claim, scheduler) {
         loads[id] = (load, claim)
       } else {
         scheduler.endLoad(load, failure: .slow, seconds: 0)
@@ -75,7 +85,7 @@ final class TierTransfers {
       guard let transfer else { return }
       let claim = TierClaim()
       let holdsBlock = transfer.source == .device
-      if let id = post(transfer, claim) {
+      if let id = post(transfer, claim, scheduler) {
         stores[id] = Store(transfer: transfer, claim: claim, holdsBlock: holdsBlock)
       } else {
         if holdsBlock { scheduler.endCopy(of: transfer.sourceSlot) }
@@ -136,7 +146,11 @@ final class TierTransfers {
     }
   }
 
-  private func post(_ transfer: TierTransfer, _ claim: TierClaim) -> UInt64? {
+  private func post(_ transfer: TierTransfer, _ claim: TierClaim, _ scheduler: Scheduler) -> UInt64? {
+    if transfer.source == .host, let store = scheduler.takeEvictionStore(of: transfer.identity.hash) {
+      self.store(store, of: scheduler)
+    }
+    if transfer.destination == .device { storeEvicted(transfer.destinationSlot, of: scheduler) }
     nextID += 1
     let job = TierJob(
       id: nextID, transfer: transfer, stamp: stamp(transfer), memory: memory, source: tier(transfer.source),

@@ -4,7 +4,7 @@ import ServingTypes
 struct TierBooks {
   private struct Copy {
     var slot: Int32
-    /// Written in full, and not known to be bad.
+    /// Written in full or promised, and not known to be bad.
     var isReady: Bool
   }
 
@@ -97,6 +97,9 @@ struct TierBooks {
     slots[index(tier)].endUse(copy.slot)
     if isGood { change(hash) { $0[tier]?.isReady = true } } else { drop(hash, from: tier) }
   }
+
+  /// The slot counts as written, though that is still to be done.
+  mutating func promise(_ hash: BlockHash, in tier: CacheTier) { change(hash) { $0[tier]?.isReady = true } }
 
   /// A user of the slot that gives the block, from the nearest tier.
   mutating func beginRead(

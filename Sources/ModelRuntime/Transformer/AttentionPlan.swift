@@ -12,11 +12,21 @@ struct AttentionPlan {
   private let threads: Int
 
   init(_ model: ModelConfiguration, threads: Int) {
-    let group = model.queryHeadsPerKVHead
-    let queries = min(K_ATTENTION_QUERIES, K_ATTENTION_STATE / model.headSize)
-    tileTokens = max(1, queries / group)
+    tileTokens = Self.tileTokens(model)
     self.model = model
     self.threads = threads
+  }
+
+  private static func tileTokens(_ model: ModelConfiguration) -> Int {
+    max(1, min(K_ATTENTION_QUERIES, K_ATTENTION_STATE / model.headSize) / model.queryHeadsPerKVHead)
+  }
+
+  /// The most floats that `finish` asks for: an item is split when it is more than so large a part of all work, so only few are.
+  static func mostPartials(_ model: ModelConfiguration, threads: Int, contextLength: Int) -> Int {
+    guard threads > 1 else { return 0 }
+    let items = (4 * threads - 1) / model.kvHeadCount
+    let splits = (contextLength + K_ATTENTION_SPLIT - 1) / K_ATTENTION_SPLIT
+    return splits == 1 ? 0 : items * tileTokens(model) * model.headCount * splits * (model.headSize + 16)
   }
 
   mutating func removeAll(_ scratch: inout TransformerScratch) {

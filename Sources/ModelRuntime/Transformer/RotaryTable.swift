@@ -29,6 +29,12 @@ struct RotaryTable {
     multiples = table((contextLength - 1) / Self.span + 1, step: Self.span)
   }
 
+  var byteCount: Int { (rests.count + multiples.count) * MemoryLayout<Rotation>.stride }
+
+  static func byteCount(headSize: Int, contextLength: Int) -> Int {
+    (span + (contextLength - 1) / span + 1) * (headSize / 2) * MemoryLayout<Rotation>.stride
+  }
+
   /// Writes `[rows, headSize / 2]` each; positions are below the context's length.
   func fill(
     _ positions: UnsafePointer<Int32>, rows: Int, cosines: UnsafeMutablePointer<Float>,

@@ -37,6 +37,9 @@ struct Transformer: ~Copyable {
     scratch = TransformerScratch(model)
   }
 
+  /// Bytes that scratch and rotations take now, without the logits.
+  var scratchBytes: Int { scratch.heldBytes + rotary.byteCount + localRotary.byteCount }
+
   /// Computes the batch, which has been checked, a slab of tokens at a time.
   ///
   /// - Returns: `[logitRows, vocabularySize]`, valid until the next call.

@@ -58,11 +58,26 @@ struct TransformerScratch: ~Copyable {
     logits = ScratchBuffer(capacity: model.vocabularySize)
   }
 
-  /// Bytes of activations, without the logits, which grow with the rows asked for.
-  static func byteCount(_ model: ModelConfiguration) -> Int {
+  /// Bytes that the buffers have now, without the logits and the lists of rows and items.
+  var heldBytes: Int {
+    let floats =
+      residual.capacity + normalized.capacity + queries.capacity + keys.capacity + values.capacity + attended.capacity
+      + delta.capacity + gate.capacity + up.capacity + partials.capacity + cosines.capacity + sines.capacity
+      + localCosines.capacity + localSines.capacity
+    return 4 * floats + codes.capacity + scales.capacity * MemoryLayout<k_block_scale>.stride
+  }
+
+  /// Bytes of activations, attention's partial results and rotations, without the logits, which grow with the rows asked for.
+  static func byteCount(_ model: ModelConfiguration, threads: Int, contextLength: Int) -> Int {
     let querySize = model.headCount * model.headSize
     let kvSize = model.kvHeadCount * model.headSize
     let floats = 3 * model.embeddingSize + 2 * querySize + 2 * kvSize + 2 * model.feedForwardSize + 2 * model.headSize
-    return rows * (4 * floats + 2 * max(model.embeddingSize, querySize, model.feedForwardSize))
+    let activations = rows * (4 * floats + 2 * max(model.embeddingSize, querySize, model.feedForwardSize))
+    let partials = AttentionPlan.mostPartials(model, threads: threads, contextLength: contextLength) * 4
+    let rotations =
+      RotaryTable.byteCount(headSize: model.headSize, contextLength: contextLength)
+      + RotaryTable.byteCount(
+        headSize: model.headSize, contextLength: model.slidingWindow == nil ? 1 : contextLength)
+    return activations + partials + rotations
   }
 }

@@ -11,9 +11,13 @@ struct Bench: AsyncParsableCommand {
         baton bench --model model.gguf
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
+        baton bench latency --model model.gguf
+        baton bench offload --model model.gguf
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
         baton bench speculation --model model.gguf --draft-model small.gguf
       """,
-    subcommands: [BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self],
+    subcommands: [
+      BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
+    ],
     defaultSubcommand: BenchEngine.self)
 }

@@ -27,17 +27,23 @@ struct DraftModel: Sendable {
   /// Bytes of weights and scratch.
   var fixedBytes: Int {
     weights.byteCount
-      + CPUModelExecutor.scratchBytes(model: weights.configuration, logitRows: settings.engine.maxNumSeqs)
+      + CPUModelExecutor.scratchBytes(
+        model: weights.configuration, threads: settings.threads, contextLength: contextLength,
+        logitRows: settings.engine.maxNumSeqs)
+  }
+
+  /// Nil is the model's own.
+  private var contextLength: Int? {
+    settings.engine.maxModelLen.map { min($0, weights.configuration.contextLength) }
   }
 
   func makeExecutor(blockCount: Int, threadPool: ThreadPool) throws(ServingError) -> sending CPUModelExecutor {
-    let context = weights.configuration.contextLength
-    return try CPUModelExecutor(
+    try CPUModelExecutor(
       weights: weights,
       configuration: .init(
         blockSize: settings.blockSize, blockCount: blockCount, kvDType: settings.kvDType, threads: settings.threads,
         arithmetic: settings.kernels, path: settings.kernelPath,
-        maximumContextLength: settings.engine.maxModelLen.map { min($0, context) }),
+        maximumContextLength: contextLength),
       threadPool: threadPool)
   }
 }

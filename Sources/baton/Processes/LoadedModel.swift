@@ -63,7 +63,7 @@ struct LoadedModel: Sendable {
       budgetBytes: settings.memoryBudget ?? MachineMemory.available() / settings.localWorkers,
       utilization: settings.memoryUtilization, weightBytes: weights.byteCount + (draft?.fixedBytes ?? 0),
       scratchBytes: CPUModelExecutor.scratchBytes(
-        model: weights.configuration,
+        model: weights.configuration, threads: settings.threads, contextLength: settings.engine.maxModelLen,
         logitRows: settings.engine.maxNumSeqs * (1 + drafts) + SchedulerConfiguration.promptLogitRows),
       blockBytes: layout.blockBytes() + (draft?.blockBytes ?? 0), blockSize: layout.blockSize)
   }

@@ -8,6 +8,8 @@ public struct StepCostLine: Sendable {
     var weight = 0.0
     var tokens = 0.0
     var seconds = 0.0
+    /// Near their median, which a few disturbed steps in a row do not move.
+    var typical = 0.0
   }
 
   /// A token's share of a step's fixed part where nothing is known, and at least: its sampling alone takes some time.
@@ -15,6 +17,10 @@ public struct StepCostLine: Sendable {
   private static let leastShare = 0.01
   private static let fading = 0.995
   private static let fullWeight = 10.0
+  /// How far one step moves what is typical.
+  private static let typicalStride = 0.03
+  /// From so many steps of one size on, their average says more than the line.
+  private static let enoughWeight = 4.0
   /// A step that took so many times as long as usual was disturbed.
   private static let outlier = 3.0
 
@@ -34,6 +40,9 @@ public struct StepCostLine: Sendable {
     average.weight = min(average.weight + 1, Self.fullWeight)
     average.tokens += (Double(tokens) - average.tokens) / average.weight
     average.seconds += (bounded - average.seconds) / average.weight
+    let reach = average.typical * Self.typicalStride
+    average.typical =
+      average.typical == 0 ? seconds : average.typical + min(reach, max(-reach, seconds - average.typical))
     averages[index] = average
   }
 
@@ -60,6 +69,14 @@ public struct StepCostLine: Sendable {
     let fixed = seconds - slope * tokens
     if slope < fixed * Self.leastShare { return share(Self.leastShare) }
     return (max(fixed, 0), slope)
+  }
+
+  /// A step of so many tokens: as steps of that size typically were lately, or by the line.
+  func seconds(tokens: Int) -> Double? {
+    guard isMeasured else { return nil }
+    let (line, average) = (line, averages[Self.index(max(tokens, 1))])
+    guard average.weight > Self.enoughWeight else { return line.fixed + line.perToken * Double(tokens) }
+    return average.typical + line.perToken * (Double(tokens) - average.tokens)
   }
 
   /// One average for each size up to 16, four for each doubling beyond.

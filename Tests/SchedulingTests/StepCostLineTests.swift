@@ -1,5 +1,4 @@
-import ServingTestKit
-import SpeculativeDecoding
+import Scheduling
 import Testing
 
 @Suite struct StepCostLineTests {
@@ -27,6 +26,19 @@ import Testing
     }
     costs.observe(tokens: 5, seconds: 10)
     #expect(costs.line.perToken < 0.006)
+  }
+
+  /// What a step takes alone bounds the steps of long prompts, so that some disturbed ones must not stretch it.
+  @Test func aFewDisturbedStepsAreNotTypical() throws {
+    var costs = StepCostModel()
+    for round in 0..<60 {
+      costs.observe(prefillTokens: 0, decodeTokens: 4, seconds: round % 3 == 2 ? 0.03 : 0.02)
+    }
+    for _ in 0..<4 { costs.observe(prefillTokens: 0, decodeTokens: 4, seconds: 0.2) }
+    let seconds = try #require(costs.decodeSeconds(tokens: 4))
+    #expect((0.019...0.024).contains(seconds))
+    for _ in 0..<100 { costs.observe(prefillTokens: 0, decodeTokens: 4, seconds: 0.04) }
+    #expect(abs(try #require(costs.decodeSeconds(tokens: 4)) - 0.04) < 0.002)
   }
 
   @Test func aVerdictAgainstDraftsFades() {
