@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer bench-serving lint format tidy sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -48,6 +48,10 @@ bench-peer: build ## Beside llama.cpp, which is built outside the checkout (an h
 	@scripts/deps peers
 	swift build -c release --product kernel-bench
 	@scripts/bench-peer $(ARGS)
+
+bench-serving: build ## Served load beside vLLM and llama.cpp, and baton's own comparisons (an hour; ARGS="--quick --only shared-prefix" for less)
+	@scripts/deps peers
+	@scripts/bench-serving $(ARGS)
 
 lint: ## Check the format of the sources
 	swift format lint --strict --recursive Package.swift Sources Tests

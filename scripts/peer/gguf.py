@@ -102,3 +102,10 @@ def read_model(path):
         head_size=field("attention.key_length") or field("embedding_length") // heads, windows=windows,
         linear_weights=linear, output_weights=output, matrix_bytes=size,
     )
+
+
+def read_tokens(path):
+    """The vocabulary's pieces, as the file spells them."""
+    with open(path, "rb") as file:
+        metadata, _ = _header(file)
+    return metadata["tokenizer.ggml.tokens"]

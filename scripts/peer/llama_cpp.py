@@ -33,26 +33,26 @@ class LlamaCpp:
     def tool(self, name):
         return self.build_folder / "bin" / name
 
-    def build(self):
+    def build(self, targets=TARGETS):
         """Leaves alone what is there."""
-        if all(self.tool(name).exists() for name in TARGETS):
+        if all(self.tool(name).exists() for name in targets):
             return
         for program in ["cmake", "make", "c++"]:
             if not shutil.which(program):
-                sys.exit(f"bench-peer: no {program} on the PATH: run scripts/deps peers, which installs it")
+                sys.exit(f"no {program} on the PATH: run scripts/deps peers, which installs it")
         if not (self.source / "CMakeLists.txt").exists():
             self._fetch()
-        print(f"bench-peer: building llama.cpp in {self.build_folder} (minutes)", file=sys.stderr)
+        print(f"building llama.cpp in {self.build_folder} (minutes)", file=sys.stderr)
         # Generated for make: with other generators this source configures itself anew without end.
         self._log(["cmake", "-B", self.build_folder, "-G", "Unix Makefiles", *COMMON, *self.options])
         self._log(
-            ["cmake", "--build", self.build_folder, "-j", str(os.cpu_count() or 1), "--target", *TARGETS])
+            ["cmake", "--build", self.build_folder, "-j", str(os.cpu_count() or 1), "--target", *targets])
 
     def _log(self, command):
         log = self.folder / (self.build_folder.name + ".log")
         with open(log, "a") as file:
             if subprocess.run(command, cwd=self.source, stdout=file, stderr=file).returncode != 0:
-                sys.exit(f"bench-peer: {command[0]} failed; see {log}")
+                sys.exit(f"{command[0]} failed; see {log}")
 
     def _fetch(self):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class LlamaCpp:
                  "--no-binary", "llama-cpp-python", "--dest", self.folder, REQUIREMENT], check=True)
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         if digest != SHA256:
-            sys.exit(f"bench-peer: {archive} has SHA-256 {digest}, not {SHA256}; nothing was unpacked")
+            sys.exit(f"{archive} has SHA-256 {digest}, not {SHA256}; nothing was unpacked")
         with tarfile.open(archive) as tar:
             if hasattr(tarfile, "data_filter"):
                 tar.extractall(self.folder, filter="data")
