@@ -24,4 +24,12 @@ public struct DecodeConfiguration: Sendable {
     self.stallTimeout = stallTimeout
     self.localPrefillTokens = localPrefillTokens
   }
+
+  /// Whether a prompt is computed here for its last `left` tokens, though the router named prefill workers.
+  ///
+  /// It knew what was cached when the request came. Where another request brought most of the prompt in meanwhile, the rest
+  /// is little, and a prefill worker may hold none of what goes before it.
+  func computesHere(left: Int, of promptTokens: Int) -> Bool {
+    left <= localPrefillTokens || left <= 4 * localPrefillTokens && 2 * left <= promptTokens
+  }
 }

@@ -83,9 +83,8 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
       let held = try await handle.reserve()
       run.reserved()
       let left = call.request.prefix.count - held * engine.layout.blockSize
-      if left > configuration.localPrefillTokens, let end = try await handOff(call, handle, &run) {
-        return handle.complete(end)
-      }
+      if configuration.computesHere(left: left, of: call.request.prefix.count) { return handle.computeHere() }
+      if let end = try await handOff(call, handle, &run) { return handle.complete(end) }
       return handle.computeHere()
     } catch {
       handle.cancel()

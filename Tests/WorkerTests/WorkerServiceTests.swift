@@ -37,6 +37,30 @@ import Testing
     }
   }
 
+  /// The router may name prefill workers for a prompt whose beginning another request brings to the decode worker meanwhile.
+  @Test func whatIsLittleAfterACachedPrefixIsNotHandedOff() async throws {
+    let shared = prompt(96)
+    let (first, second) = (decodeRequest(shared + prompt(20, seed: 1)), decodeRequest(shared + prompt(40, seed: 2)))
+    let short = decodeRequest(prompt(40, seed: 3))
+    let expected = try await [alone(second), alone(short)]
+    var decode = WorkerOptions.decode
+    decode.decode.localPrefillTokens = 32
+    try await withWorkers([.prefill, decode]) { workers, channels in
+      var requests = [second, short]
+      for index in requests.indices { requests[index].prefillCandidates = [workers[0].reference] }
+      _ = try await ask(workers[1], first, channels)
+      let warm = try await ask(workers[1], requests[0], channels)
+      #expect(warm.tokens == expected[0])
+      #expect(warm.route.decodeCachedTokens == 96)
+      #expect(warm.route.transferredBlocks == 0)
+      #expect(workers[0].record.counts.tokens == 0, "the prefill worker, which lacks the beginning, was asked")
+      // As few tokens, with nothing before them, go where the router wants them.
+      let cold = try await ask(workers[1], requests[1], channels)
+      #expect(cold.tokens == expected[1])
+      #expect(cold.route.transferredBlocks == 3)
+    }
+  }
+
   @Test func oneTokenEndsRightThere() async throws {
     let request = decodeRequest(prompt(50), maxTokens: 1, n: 2)
     let expected = try await alone(request)
