@@ -15,21 +15,20 @@ def has(binary, command):
     return done.returncode == 0 and f"bench {command}" in done.stdout
 
 
-def rows(binary, command, options, quick):
-    """Bars of one subcommand; a row with the reason where it has none."""
+def rows(binary, command, options, folder):
+    """Bars of one subcommand, run in the repository's folder; a row with the reason where it has none."""
     if not has(binary, command):
         return [_missing(command, f"this binary has no `baton bench {command}`")]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
         words = [str(binary), "bench", command, *map(str, options), "--json", file.name]
         done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=processes.environment("BATON_"), timeout=3600)
-        if done.returncode != 0:
-            return [_missing(command, f"`{' '.join(words[1:3])}` ended with {done.returncode}: {done.stderr[-500:]}")]
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=processes.environment("BATON_"), cwd=folder,
+            timeout=3600)
         try:
-            bars = json.load(file)["bars"]
-            return [own_bar(bar) for bar in bars] or [_missing(command, "no bars in its answer")]
+            return [own_bar(bar) for bar in json.load(file)["bars"]] or [_missing(command, "no bars in its answer")]
         except (ValueError, KeyError) as error:
-            return [_missing(command, f"its answer is not as agreed: {error!r}")]
+            why = f"ended with {done.returncode}: {done.stderr[-500:]}" if done.returncode else f"its answer lacks {error!r}"
+            return [_missing(command, why)]
 
 
 def _missing(command, why):

@@ -18,8 +18,9 @@ def row(work, figure, ours, unit, bar, bar_is, peer=None, error=None, **more):
 
 def own_bar(bar):
     """A row of one of `baton bench`'s own comparisons: judged there, against our own other setting and no peer."""
-    known = {key: bar[key] for key in ["work", "figure", "ours", "ratio", "bar", "met", "unit"]}
-    return {**known, "peer": None, "baseline": bar.get("baseline"), "bar_is": bar.get("bar_is")}
+    known = {key: bar[key] for key in ["work", "figure", "ours"]}
+    judged = {key: bar.get(key) for key in ["ratio", "bar", "bar_is", "met"]}
+    return {**known, "peer": None, "baseline": bar.get("baseline"), **judged, "unit": bar["unit"]}
 
 
 def write(path, rows):
