@@ -106,6 +106,20 @@ struct WorkerSelectorTests {
     #expect(select(workers(0), tokens: 15)?.prefill.isEmpty == true, "there is no whole block to hand over")
   }
 
+  /// A request may overtake the one whose prefill brings their common beginning: it must not be left to compute that alone.
+  @Test func aForeseenPrefixIsNotTakenForACachedOne() {
+    let workers = { (isForeseen: Bool, pending: Double) in
+      var decode = self.candidate("d", cached: CachedPrefix(device: 96))
+      decode.isForeseen = isForeseen
+      return [decode, self.candidate("p", .prefill, own: InFlightWork(prefillBlocks: pending))]
+    }
+    #expect(select(workers(true, 100))?.prefill.map(\.id.value) == ["p"])
+    #expect(select(workers(true, 100), tokens: 1536)?.prefill.map(\.id.value) == ["p"], "nor is the whole prompt")
+    #expect(select(workers(true, 100), tokens: 15)?.prefill.isEmpty == true)
+    #expect(select(workers(true, 0))?.prefill.isEmpty == true, "no prefill is under way any more")
+    #expect(select(workers(false, 100))?.prefill.isEmpty == true, "the directory has confirmed it")
+  }
+
   @Test func prefillWorkersAreRanked() {
     let decision = select([
       candidate("d"), candidate("p1", .prefill, pending: 50), candidate("p2", .prefill, pending: 10),

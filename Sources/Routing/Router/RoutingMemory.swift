@@ -49,11 +49,12 @@ final class RoutingMemory: Sendable {
         let id = worker.record.id
         var cached = prefixes?[id] ?? CachedPrefix()
         let overlay = routed[worker.record.blockSize]?[id] ?? 0
-        if overlay > cached.blocks { cached.device += overlay - cached.blocks }
+        let isForeseen = overlay > cached.blocks
+        if isForeseen { cached.device += overlay - cached.blocks }
         // A report tells of the past: what began since the look before it may be missing from it.
         let work = state.ledger.work(on: id, after: worker.reported.map { $0 - configuration.refreshInterval })
         return WorkerCandidate(
-          record: worker.record, cached: cached, unreported: work.new, own: work.all,
+          record: worker.record, cached: cached, isForeseen: isForeseen, unreported: work.new, own: work.all,
           isDoubtful: worker.isDoubtful(at: now))
       }
     }

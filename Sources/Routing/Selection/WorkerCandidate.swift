@@ -6,6 +6,8 @@ public struct WorkerCandidate: Sendable {
   public var record: WorkerRecord
   /// Leading blocks of the prompt that it is believed to hold.
   public var cached: CachedPrefix
+  /// Some of them this router routed there itself, and nobody has confirmed that they arrived.
+  public var isForeseen: Bool
   /// This router's own requests that the worker has not reported yet, in blocks …
   public var unreported: InFlightWork
   /// … and all of this router's requests there.
@@ -14,11 +16,12 @@ public struct WorkerCandidate: Sendable {
   public var isDoubtful: Bool
 
   public init(
-    record: WorkerRecord, cached: CachedPrefix = CachedPrefix(), unreported: InFlightWork = InFlightWork(),
-    own: InFlightWork = InFlightWork(), isDoubtful: Bool = false
+    record: WorkerRecord, cached: CachedPrefix = CachedPrefix(), isForeseen: Bool = false,
+    unreported: InFlightWork = InFlightWork(), own: InFlightWork = InFlightWork(), isDoubtful: Bool = false
   ) {
     self.record = record
     self.cached = cached
+    self.isForeseen = isForeseen
     self.unreported = unreported
     self.own = own
     self.isDoubtful = isDoubtful

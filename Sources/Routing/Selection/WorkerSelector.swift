@@ -72,8 +72,12 @@ public struct WorkerSelector: Sendable {
     let isLittle =
       uncached <= configuration.localPrefillTokens
       && Double(uncached) <= configuration.localPrefillShare * Double(query.tokens)
-    // Less than a block can't be handed over as one: it would only travel.
-    if isLittle || uncached < blockSize { return [] }
+    // Less than a block can't be handed over as one: it would only travel. But a prefix that others' prefill still brings may
+    // come after this request: then the decode worker, which knows better, shall have somebody to ask.
+    let isUnderWay =
+      decode.isForeseen && query.tokens >= blockSize
+      && able.contains { $0.record.role == .prefill && $0.own.prefillBlocks > 0 }
+    if isLittle || uncached < blockSize, !isUnderWay { return [] }
     var others = able.filter { candidate in
       candidate.record.role == .prefill && candidate.record.layoutDigest == decode.record.layoutDigest
     }
