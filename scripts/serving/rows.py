@@ -9,7 +9,9 @@ def row(work, figure, ours, unit, bar, bar_is, peer=None, error=None, **more):
     value = ratio if bar_is and bar_is.endswith("ratio") else ours
     met = None
     if bar is not None:
-        met = value is not None and {"at least": value >= bar, "at most": value <= bar, "below": value < bar}[bar_is.split(",")[0]]
+        # With nothing to hold it against a row is neither met nor missed, and counts as missed.
+        met = None if value is None else {
+            "at least": value >= bar, "at most": value <= bar, "below": value < bar}[bar_is.split(",")[0]]
     result = {
         "work": work, "figure": figure, "ours": ours, "peer": peer, "ratio": ratio, "bar": bar, "bar_is": bar_is if bar is not None
         else None, "met": met, "unit": unit, **more}
@@ -51,4 +53,4 @@ def table(rows):
             f"  {bar:>13} {verdict}  {each['unit']}{note}")
     judged = [each for each in rows if each["bar"] is not None or each.get("error")]
     missed = sum(not each["met"] for each in judged)
-    return "\n".join([*lines, "", f"{len(judged)} rows with a bar, {missed} below it."])
+    return "\n".join([*lines, "", f"{len(judged)} rows with a bar, {missed} not met."])

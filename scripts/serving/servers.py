@@ -56,7 +56,7 @@ class SingleProcess:
     def start(self, group):
         group.start("serve", [
             self.binary, "serve", "--model", self.model, "--served-model-name", NAME, "--listen", "127.0.0.1:0",
-            "--http-listen", "127.0.0.1:0", "--enable-prefix-caching", "false", "--enable-spec-decode", "false"],
+            "--http-listen", "127.0.0.1:0", "--no-enable-prefix-caching", "--no-enable-spec-decode"],
             processes.environment("BATON_"))
         return f"http://{group.wait(lambda: Baton._address(group, 'serve'), 'serve', 60)}"
 
