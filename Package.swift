@@ -55,7 +55,7 @@ let coreTargets: [Target] = [
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
-  core("LoadHarness", ["ServingTypes", "Engine"]),
+  core("LoadHarness", ["ServingTypes", "KVCache", "Engine"]),
   core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
   .systemLibrary(name: "CHiredis"),
   core("Directory", ["ServingTypes", "CHiredis"]),

@@ -91,7 +91,8 @@ extension EngineLoop {
 
   func end(_ request: ActiveRequest, _ error: ServingError?) {
     if let group = request.group {
-      for sequence in group.sequences {
+      // Whose answer goes on elsewhere says nothing of how long it gets.
+      for sequence in group.sequences where !group.isLent {
         speculator.remember(
           sequence, promptCount: request.submission.request.prompt.count, salt: request.submission.request.cacheSalt,
           isWhole: error == nil && !request.samples[sequence.sample].hasReachedLimit)

@@ -12,9 +12,9 @@ extension EngineLoop {
     scheduler.schedule(now: now)
     take(scheduler.output)
     if let tiers { storeEvicted(tiers) }
-    tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
-    // Earlier copies may feed later ones, and their sources may be written to from this step on.
+    // Earlier copies may feed later ones, and their sources may be written to from here on, by loads first of all.
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
+    tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     guard !scheduler.output.segments.isEmpty else { return false }
     fillBatch()
     let started = ContinuousClock.now

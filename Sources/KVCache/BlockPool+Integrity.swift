@@ -55,6 +55,14 @@ extension BlockPool {
     for block in blocks where block.isUnstored {
       try require(block.state == .cached, "a block that is \(block.state) waits to be copied down")
     }
+    try require(
+      evictedBlocks.count == evictionStores.count,
+      "\(evictionStores.count) evicted blocks are to be copied down; \(evictedBlocks.count) are found by hash")
+    for (block, transfer) in evictionStores {
+      try require(
+        self[block].identity == nil && evictedBlocks[transfer.identity.hash] == block,
+        "block \(block) was sealed again before what it held was copied down")
+    }
     if let fault = tiers?.fault(users: slotUserCount) { throw ServingError(.internalError, "tiers: \(fault)") }
     let residents = cache.residents
     try require(

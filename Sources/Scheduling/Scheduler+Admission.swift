@@ -145,7 +145,8 @@ extension Scheduler {
   /// and what it computed is lost. Two blocks of 16 for each cost little of the batch and save nearly all preemptions.
   private var growthReserve: Int {
     guard !running.isEmpty, configuration.reservation == .asNeeded else { return 0 }
-    let growth = running.count * Self.growthTokens / configuration.blockSize
+    // What is handed over ends with its prompt, for which it has all blocks.
+    let growth = running.count(where: { !$0.group.isLent }) * Self.growthTokens / configuration.blockSize
     return max(1, min(growth, pool.blockCount / 8))
   }
 

@@ -91,11 +91,13 @@ struct TierBooks {
     return (slot, victim)
   }
 
-  /// The slot's only user has written it, or failed to.
+  /// The slot's only writer has written it, or failed to. Then whoever reads it on a promise finds that, and is the last to
+  /// leave it.
   mutating func endWrite(_ hash: BlockHash, in tier: CacheTier, isGood: Bool) {
     guard let copy = entries[hash]?[tier] else { return }
     slots[index(tier)].endUse(copy.slot)
-    if isGood { change(hash) { $0[tier]?.isReady = true } } else { drop(hash, from: tier) }
+    change(hash) { $0[tier]?.isReady = isGood }
+    if !isGood, slots[index(tier)].users[Int(copy.slot)] == 0 { drop(hash, from: tier) }
   }
 
   /// The slot counts as written, though that is still to be done.

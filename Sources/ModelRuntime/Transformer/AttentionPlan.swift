@@ -25,8 +25,9 @@ struct AttentionPlan {
   static func mostPartials(_ model: ModelConfiguration, threads: Int, contextLength: Int) -> Int {
     guard threads > 1 else { return 0 }
     let items = (4 * threads - 1) / model.kvHeadCount
+    let tokens = min(items * tileTokens(model), TransformerScratch.rows)
     let splits = (contextLength + K_ATTENTION_SPLIT - 1) / K_ATTENTION_SPLIT
-    return splits == 1 ? 0 : items * tileTokens(model) * model.headCount * splits * (model.headSize + 16)
+    return splits == 1 ? 0 : tokens * model.headCount * splits * (model.headSize + 16)
   }
 
   mutating func removeAll(_ scratch: inout TransformerScratch) {
