@@ -21,9 +21,12 @@ def rows(binary, command, options, folder):
         return [_missing(command, f"this binary has no `baton bench {command}`")]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
         words = [str(binary), "bench", command, *map(str, options), "--json", file.name]
-        done = subprocess.run(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=processes.environment("BATON_"), cwd=folder,
-            timeout=3600)
+        try:
+            done = subprocess.run(
+                words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=processes.environment("BATON_"), cwd=folder,
+                timeout=3600)
+        except subprocess.TimeoutExpired:
+            return [_missing(command, "not done after an hour")]
         try:
             return [own_bar(bar) for bar in json.load(file)["bars"]] or [_missing(command, "no bars in its answer")]
         except (ValueError, KeyError) as error:

@@ -52,14 +52,16 @@ class SharedPrefix:
         self.failures = {}  # server: why it could not be run
 
     def round(self, server):
-        """Starts the server afresh; cold, then warm."""
+        """Starts the server afresh; cold, then warm. A round that breaks off counts in neither."""
+        came = {}
         with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder, \
                 processes.Processes(pathlib.Path(folder)) as group:
             url = server.start(group)
             for phase in PHASES:
-                run = self.load(group, url, server, self.prompts[phase])
-                self.runs.setdefault(server.name, {}).setdefault(phase, []).append(run)
-                self.say(f"{server.name}, {phase}: {self.line(run)}")
+                came[phase] = self.load(group, url, server, self.prompts[phase])
+                self.say(f"{server.name}, {phase}: {self.line(came[phase])}")
+        for phase, run in came.items():
+            self.runs.setdefault(server.name, {}).setdefault(phase, []).append(run)
 
     def load(self, group, url, server, texts, clients=CLIENTS):
         given, came = group.folder / "prompts.json", group.folder / "answers.json"
@@ -126,6 +128,13 @@ class SharedPrefix:
         expected = prompts.SHARED + prompts.OWN
         odd = sum(answer["prompt_tokens"] != expected for run in runs for answer in run.good)
         result.append(row(work, f"prompts not of {expected} tokens", odd, "requests", 0, "at most"))
+        short = sum(answer["tokens"] != GENERATE for run in runs for answer in run.good)
+        result.append(row(work, f"answers not of {GENERATE} tokens", short, "requests", 0, "at most"))
+        for name in others:
+            every = [answer for each in self.runs[name].values() for run in each for answer in run.answers]
+            spoilt = sum(
+                "error" in answer or answer["prompt_tokens"] != expected or answer["tokens"] != GENERATE for answer in every)
+            result.append(row(work, f"{name}: requests not as asked for", spoilt, "requests", 0, "at most"))
         result.append(row(work, "wrong answers", wrong, "requests", 0, "at most", error=None if wrong is not None else "not compared"))
         for name, why in self.failures.items():
             result.append(row(work, f"{name} could not be run", None, "", None, None, error=why))
