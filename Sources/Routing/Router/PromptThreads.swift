@@ -3,7 +3,7 @@ import ServingTypes
 
 /// The threads on which prompts are tokenised and hashed, so that a long one never holds a thread of the cooperative pool.
 ///
-/// What waits is bounded by the tasks that call `run`, one job each.
+/// What waits is bounded by the tasks that call `run`, one job each: the router admits only so many requests.
 package final class PromptThreads: TaskExecutor {
   private let queue = PromptThreadQueue()
 

@@ -118,11 +118,13 @@ public final class RequestRouter: Sendable {
 
   /// The prompt's tokens, as a request with it would have them.
   ///
-  /// - Throws: as `generate` for a bad prompt or an unknown model.
+  /// - Throws: as `generate` for a bad prompt, an unknown model or too many requests under way, of which it is one.
   public func tokenize(
     _ prompt: GenerationRequest.Prompt, model name: String, isPlain: Bool
   ) async throws(ServingError) -> [TokenID] {
     let model = try model(name)
+    try admit()
+    defer { state.withLock { $0.inFlight -= 1 } }
     return try await promptThreads.run { () throws(ServingError) in try model.tokenize(prompt, isPlain: isPlain) }
   }
 
@@ -132,8 +134,10 @@ public final class RequestRouter: Sendable {
   ) async throws(ServingError) -> PreparedRequest {
     let blockSizes = Set(registry.workers.map(\.record.blockSize))
     do throws(ServingError) {
-      return try await promptThreads.run { [served, configuration] () throws(ServingError) in
-        try PreparedRequest(
+      return try await promptThreads.run { [served, configuration] () throws(ServingError) -> PreparedRequest in
+        // Whoever went away while it waited here shall not hold the others up.
+        if Task.isCancelled { throw ServingError(.cancelled, "the request was cancelled") }
+        return try PreparedRequest(
           request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
       }
     } catch {

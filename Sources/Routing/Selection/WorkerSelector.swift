@@ -79,7 +79,10 @@ public struct WorkerSelector: Sendable {
     // come after this request: then the decode worker, which knows better, shall have somebody to ask.
     let isUnderWay =
       decode.isForeseen && query.tokens >= blockSize
-      && able.contains { $0.record.role == .prefill && $0.own.prefillBlocks > 0 }
+      && able.contains { candidate in
+        candidate.record.role == .prefill && candidate.record.layoutDigest == decode.record.layoutDigest
+          && candidate.own.prefillBlocks > 0
+      }
     if isLittle || uncached < blockSize, !isUnderWay { return [] }
     var others = able.filter { candidate in
       candidate.record.role == .prefill && candidate.record.layoutDigest == decode.record.layoutDigest
