@@ -6,7 +6,7 @@ extension CommandLineTests {
   @Test func benchNamesItsSubcommands() async throws {
     let help = try await run(["bench", "--help"])
     #expect(help.code == 0)
-    for name in ["engine", "paged", "sweep", "speculation"] {
+    for name in ["engine", "paged", "sweep", "speculation", "latency", "offload"] {
       #expect(help.output.contains("  \(name) "))
       let own = try await run(["bench", name, "--help"])
       #expect(own.code == 0 && own.output.contains("USAGE: baton bench \(name)"))
@@ -21,6 +21,8 @@ extension CommandLineTests {
     (["sweep", "--parameter", "block_size", "--values", "8,"], "--values"),
     (["sweep", "--parameter", "max_model_len", "--values", "8"], "'max_model_len'"),
     (["speculation", "--rows", "code,poem"], "'poem'"), (["speculation", "--methods", "guess"], "'guess'"),
+    (["paged", "--rate", "1e-300"], "--rate"), (["latency", "--streams", "0"], "--streams"),
+    (["offload", "--turns", "0"], "--turns"), (["latency", "--streams", "500"], "max_num_seqs"),
     (["speculation", "--pairs", "1"], "--pairs"), (["speculation", "--methods", "draft"], "--draft-model"),
   ])
   func comparisonsRefuseWhatTheyCannotRun(options: [String], message: String) async throws {

@@ -62,6 +62,11 @@ struct LatencyBenchmark {
 
   /// With as many streams in turn, each run after one with every other number.
   func run() async throws -> [Row] {
+    let places = engine.engine.maxNumSeqs
+    if let most = streams.max(), most >= places {
+      throw ServingError(
+        .invalidArgument, "\(most) streams and the prompt are more sequences than max_num_seqs, which is \(places)")
+    }
     let loaded = try LoadedModel(model, threads: engine.threads)
     var settings = engine
     settings.engine.enableSpecDecode = false
@@ -69,7 +74,9 @@ struct LatencyBenchmark {
     core.start()
     do {
       // Brings weights and scratch into memory, and lets the engine learn what a step costs.
-      _ = try await LongPromptLoad(engine: core, streams: 1, promptLength: 1000, quiet: .seconds(1)).run(seed: 0)
+      _ = try await LongPromptLoad(
+        engine: core, streams: 1, promptLength: min(1000, promptLength), quiet: .seconds(1)
+      ).run(seed: 0)
       var results: [Int: [LongPromptResult]] = [:]
       for run in 0..<runs {
         for count in streams {

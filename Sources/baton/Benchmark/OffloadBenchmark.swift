@@ -89,6 +89,7 @@ struct OffloadBenchmark {
       let before = core.statistics
       let (requests, seconds) = try await load.run(core)
       let after = core.statistics
+      try await core.checkIntegrity()
       await core.stop()
       let tokens = requests.reduce(0) { $0 + $1.tokens.count }
       let prompts = requests.reduce(0) { $0 + $1.prompt.count }

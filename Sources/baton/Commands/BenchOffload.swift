@@ -38,8 +38,13 @@ struct BenchOffload: AsyncParsableCommand {
   @OptionGroup(title: "Engine and memory") var engine: EngineOptions
 
   func validate() throws {
-    let counts = [runs, conversations, clients, turns, firstPrompt, prompt, output]
-    guard counts.allSatisfy((1...100_000).contains) else { throw ValidationError("numbers must be 1 to 100000") }
+    let counts = [
+      ("runs", runs), ("conversations", conversations), ("clients", clients), ("turns", turns),
+      ("first-prompt", firstPrompt), ("prompt", prompt), ("output", output),
+    ]
+    for (name, count) in counts where count < 1 || count > 100_000 {
+      throw ValidationError("--\(name) must be 1 to 100000")
+    }
   }
 
   func run() async throws {

@@ -68,8 +68,8 @@ struct BenchSpeculation: AsyncParsableCommand {
     }
     let benchmark = SpeculationBenchmark(
       loaded: loaded, settings: settings, methods: methods, rows: rows,
-      prompts: Dictionary(uniqueKeysWithValues: prompts), generate: generate, pairs: pairs, narrowPairs: narrowPairs,
-      logger: Logger(label: "baton.bench"))
+      prompts: Dictionary(prompts, uniquingKeysWith: { first, _ in first }), generate: generate, pairs: pairs,
+      narrowPairs: narrowPairs, logger: Logger(label: "baton.bench"))
     let results = rows.isEmpty ? [] : try await benchmark.run()
     var bars = benchmark.bars(results)
     if names.contains(Self.verification) {

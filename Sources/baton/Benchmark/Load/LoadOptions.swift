@@ -31,7 +31,8 @@ struct LoadOptions: ParsableArguments {
       }
     }
     if let clients, clients < 1 || clients > 10_000 { throw ValidationError("--clients must be 1 to 10000") }
-    if let rate, !(rate > 0 && rate <= 10_000) { throw ValidationError("--rate must be above 0, 10000 at most") }
+    // Arrivals have to be times that a clock can hold.
+    if let rate, !(rate >= 0.001 && rate <= 10_000) { throw ValidationError("--rate must be 0.001 to 10000") }
     if clients != nil && rate != nil { throw ValidationError("--clients and --rate exclude each other") }
     if json == "-" && svg == "-" { throw ValidationError("--json and --svg cannot both be standard output") }
   }
