@@ -35,7 +35,7 @@ struct SpeculationComparison {
   let plain: EngineCore
 
   /// - Parameter work: of each pair.
-  /// - Throws: `internalError` where the two gave different tokens.
+  /// - Throws: `internalError` where the two gave different tokens, `failedPrecondition` where an answer is too short to time.
   func run(pairs: Int, _ work: (Int) -> Work) async throws -> Result {
     var result = Result()
     let before = speculative.statistics
@@ -45,8 +45,11 @@ struct SpeculationComparison {
       let first = try await answer(work, pair % 2 == 0 ? plain : speculative)
       let second = try await answer(work, pair % 2 == 0 ? speculative : plain)
       let (without, with) = pair % 2 == 0 ? (first, second) : (second, first)
-      guard without.tokens == with.tokens, without.seconds > 0, with.seconds > 0 else {
+      guard without.tokens == with.tokens else {
         throw ServingError(.internalError, "the tokens with and without speculation are not the same")
+      }
+      guard without.seconds > 0, with.seconds > 0 else {
+        throw ServingError(.failedPrecondition, "an answer came in one piece, which leaves nothing to time")
       }
       result.ratios.append(without.seconds / with.seconds)
       result.plain.append(without.seconds)
