@@ -26,6 +26,9 @@ import Testing
     (#"{"prompt":"x","prompt_logprobs":-1}"#, "prompt_logprobs", "between 0 and 20"),
     (#"{"prompt":"x","prompt_logprobs":true}"#, "prompt_logprobs", "prompt_logprobs"),
     (#"{"prompt":"x","prompt_logprobs":0,"stream":true}"#, "prompt_logprobs", "cannot be streamed"),
+    (
+      #"{"prompt":"\#(String(repeating: "x", count: 200_000))","echo":true,"n":100}"#, "echo", "repeat 20000000 bytes"
+    ),
     (#"{"model":"smol"}"#, "prompt", "prompt is missing"),
     (#"{"model":5,"prompt":"x"}"#, "model", "model must be a string"),
     (#"{"prompt":{}}"#, "prompt", "prompt must be"),

@@ -72,6 +72,21 @@ struct RequestRouterTests {
     }
   }
 
+  /// A worker holds them all until the prompt is computed.
+  @Test func logprobsOfThePromptAreLimited() {
+    let model = ServedModel(name: "bytes", tokenizer: ByteTokenizer(), chatTemplate: nil, contextLength: 100_000)
+    for (count, isRefused) in [(12_000, false), (13_000, true)] {
+      let request = GenerationRequest(
+        prompt: .tokens(Array(repeating: 1, count: count)), sampling: SamplingParameters(promptLogprobs: 20))
+      let error: ServingError?
+      do throws(ServingError) {
+        _ = try PreparedRequest(request, models: [model], blockSizes: [16], timeout: .seconds(1), now: .now)
+        error = nil
+      } catch let refusal { error = refusal }
+      #expect((error?.code == .invalidArgument && error?.message.contains("273000 entries") == true) == isRefused)
+    }
+  }
+
   @Test func saysWhenThereIsNoWorker() async throws {
     try await RouterHarness.with([]) { harness in
       let error = await #expect(throws: ServingError.self) { try await harness.router.generate(harness.request()) }

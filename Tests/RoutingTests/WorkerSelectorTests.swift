@@ -114,6 +114,8 @@ struct WorkerSelectorTests {
       return [decode, self.candidate("p", .prefill, own: InFlightWork(prefillBlocks: pending))]
     }
     #expect(select(workers(true, 100))?.prefill.map(\.id.value) == ["p"])
+    #expect(select(workers(true, 100))?.isPrecaution == true)
+    #expect(select(workers(true, 100))?.isDisaggregated == false)
     #expect(select(workers(true, 100), tokens: 1536)?.prefill.map(\.id.value) == ["p"], "nor is the whole prompt")
     #expect(select(workers(true, 100), tokens: 15)?.prefill.isEmpty == true)
     #expect(select(workers(true, 0))?.prefill.isEmpty == true, "no prefill is under way any more")

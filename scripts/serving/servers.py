@@ -1,6 +1,7 @@
 """The servers under the shared-prefix load: each is started fresh, and ends when the block does."""
 
 import json
+import os
 import pathlib
 
 from . import processes
@@ -78,17 +79,21 @@ class LlamaServer:
 
 
 class VLLM:
-    name = "vllm"
+    """With `threads` bound to as many processors; without, as it starts by itself: it leaves one to its scheduler."""
+
     memory_interval = 2
 
-    def __init__(self, python, checkpoint, clients):
-        self.python, self.checkpoint, self.clients = python, checkpoint, clients
+    def __init__(self, python, checkpoint, clients, threads=None):
+        self.name = "vllm" if threads is None else "vllm-bound"
+        self.python, self.checkpoint, self.clients, self.threads = python, checkpoint, clients, threads
 
     def start(self, group):
         port = processes.free_port()
         variables = processes.environment(
             "VLLM_", VLLM_CPU_KVCACHE_SPACE="2", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1",
-            PATH=f"{self.python.parent}:{processes.os.environ['PATH']}")
+            PATH=f"{self.python.parent}:{os.environ['PATH']}")
+        if self.threads is not None:
+            variables["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, sorted(os.sched_getaffinity(0))[:self.threads]))
         group.start("vllm", [
             self.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.checkpoint, "--served-model-name", NAME,
             "--dtype", "bfloat16", "--max-model-len", 2048, "--max-num-seqs", self.clients, "--enable-prefix-caching",

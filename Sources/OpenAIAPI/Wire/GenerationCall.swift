@@ -23,6 +23,13 @@ struct GenerationCall: Sendable {
         "\(prompts.count) prompts with n = \(samples) make \(prompts.count * samples) choices; "
           + "at most \(SamplingParameters.maximumSamples) are served in one request")
     }
+    if fields.echoes {
+      let bytes = prompts.reduce(0) { $0 + $1.textBytes } * (fields.keptSamples ?? samples)
+      guard bytes <= Self.maximumEchoedBytes else {
+        throw .invalid(
+          "echo", "the answer would repeat \(bytes) bytes of prompts; at most \(Self.maximumEchoedBytes) are written")
+      }
+    }
   }
 
   init(_ request: ChatCompletionRequest) {
@@ -33,6 +40,9 @@ struct GenerationCall: Sendable {
 
   /// Choices are numbered prompt by prompt.
   var choiceCount: Int { prompts.count * fields.sampling.n }
+
+  /// Bytes of prompts in an answer, over all choices.
+  static let maximumEchoedBytes = 16 << 20
 
   /// Entries of prompts' log-probabilities in an answer: an answer is held in memory whole.
   static let maximumPromptLogprobs = 1 << 18

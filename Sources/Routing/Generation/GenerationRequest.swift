@@ -11,7 +11,7 @@ public struct GenerationRequest: Sendable {
     case chat([ChatMessage])
 
     /// Bytes of text that are to be tokenised.
-    var textBytes: Int {
+    public var textBytes: Int {
       switch self {
       case .text(let text): text.utf8.count
       case .tokens: 0

@@ -14,6 +14,9 @@ package struct PreparedRequest: Sendable {
   /// Of the prompt's full blocks, by block size.
   package var hashes: [Int: [BlockHash]]
 
+  /// Log-probabilities of a prompt's own tokens at most: a worker holds them until the prompt is computed.
+  static let maximumPromptLogprobs = 1 << 18
+
   /// - Parameters:
   ///   - blockSizes: those of the workers that may take it.
   ///   - now: the deadline counts from here where the request has none.
@@ -25,13 +28,6 @@ package struct PreparedRequest: Sendable {
   ) throws(ServingError) {
     let model = try Self.model(request.model, among: models)
     try request.sampling.validate(vocabularySize: model.tokenizer.vocabularySize)
-    let bytes = request.prompt.textBytes
-    guard bytes <= model.maximumTextBytes else {
-      throw ServingError(
-        .invalidArgument,
-        "the prompt has \(bytes) bytes, more than the context of '\(model.name)', \(model.contextLength) tokens, can hold"
-      )
-    }
     let prompt = try model.tokenize(request.prompt)
     guard !prompt.isEmpty else { throw ServingError(.invalidArgument, "the prompt is empty") }
     guard prompt.count < model.contextLength else {
@@ -39,6 +35,15 @@ package struct PreparedRequest: Sendable {
         .invalidArgument,
         "the prompt has \(prompt.count) tokens; the context of '\(model.name)' is \(model.contextLength) tokens, and at "
           + "least one of them is for the answer")
+    }
+    if let count = request.sampling.promptLogprobs {
+      let entries = prompt.count * (count + 1)
+      guard entries <= Self.maximumPromptLogprobs else {
+        throw ServingError(
+          .invalidArgument,
+          "prompt_logprobs of \(count) for \(prompt.count) prompt tokens are \(entries) entries; at most"
+            + " \(Self.maximumPromptLogprobs) are computed")
+      }
     }
     let priorities = Int(Int32.min)...Int(Int32.max)
     guard priorities.contains(request.priority) else {

@@ -68,7 +68,8 @@ final class RoutingMemory: Sendable {
     return state.withLock { state in
       let decode = decision.decode.reference
       state.overlay.insert(hashes, worker: decode.id, incarnation: decode.incarnation, now: now)
-      guard let prefill = decision.prefill.first?.reference else {
+      // What is asked only in case of need is not counted as asked: it would be a reason to name it the next time.
+      guard !decision.isPrecaution, let prefill = decision.prefill.first?.reference else {
         let work = InFlightWork(prefillBlocks: decision.missingBlocks, activeBlocks: blocks)
         return Tickets(decode: state.ledger.begin(work, on: decode.id, now: now))
       }

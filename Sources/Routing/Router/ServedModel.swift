@@ -34,9 +34,15 @@ public struct ServedModel: Sendable {
   /// The prompt's tokens.
   ///
   /// - Parameter isPlain: leave special tokens in a text unparsed and add none.
-  /// - Throws: `invalidArgument` for a token outside the vocabulary, a chat that the template refuses, or a model without
+  /// - Throws: `invalidArgument` for a text that no context could hold, a token outside the vocabulary, a chat that the template refuses, or a model without
   ///   one.
   public func tokenize(_ prompt: GenerationRequest.Prompt, isPlain: Bool = false) throws(ServingError) -> [TokenID] {
+    let bytes = prompt.textBytes
+    guard bytes <= maximumTextBytes else {
+      throw ServingError(
+        .invalidArgument,
+        "the prompt has \(bytes) bytes, more than the context of '\(name)', \(contextLength) tokens, can hold")
+    }
     switch prompt {
     case .text(let text): return tokenizer.encode(text, parseSpecial: !isPlain, addSpecial: !isPlain)
     case .tokens(let tokens):

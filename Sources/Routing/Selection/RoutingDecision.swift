@@ -6,6 +6,8 @@ public struct RoutingDecision: Sendable {
   public var decode: WorkerRecord
   /// In order of preference; empty when the decode worker computes the prompt itself.
   public var prefill: [WorkerRecord]
+  /// The prefill workers are named only in case that a prefix, which is on its way to the decode worker, comes late.
+  public var isPrecaution = false
   /// Leading blocks that the decode worker is believed to hold.
   public var predicted: CachedPrefix
   /// Blocks of the prompt that must be computed, wherever.
@@ -13,5 +15,5 @@ public struct RoutingDecision: Sendable {
   /// Every candidate, for whoever asks why.
   public var costs: [CandidateCost]
 
-  public var isDisaggregated: Bool { !prefill.isEmpty }
+  public var isDisaggregated: Bool { !prefill.isEmpty && !isPrecaution }
 }

@@ -17,7 +17,8 @@ public struct WorkerSelector: Sendable {
     if query.computesWholePrompt { for index in candidates.indices { candidates[index].cached = CachedPrefix() } }
     let able = candidates.filter { isAble($0, query) }
     guard let decode = choose(able.filter(\.record.role.servesDecode), query) else { return nil }
-    let prefill = prefillWorkers(able, decode: decode, query)
+    let need = prefillNeed(able, decode: decode, query)
+    let prefill = need == .none ? [] : prefillWorkers(able, decode: decode, query)
     let first = prefill.first
     let chosen = Set([decode.record.id] + prefill.map(\.record.id))
     let costs = able.sorted { $0.record.id < $1.record.id }.map { candidate in
@@ -28,8 +29,8 @@ public struct WorkerSelector: Sendable {
     }
     let cached = max(decode.cached.weightedBlocks, first?.cached.weightedBlocks ?? 0)
     return RoutingDecision(
-      decode: decode.record, prefill: prefill.map(\.record), predicted: decode.cached,
-      missingBlocks: max(0, blocks(query, decode) - cached), costs: costs)
+      decode: decode.record, prefill: prefill.map(\.record), isPrecaution: need == .precaution,
+      predicted: decode.cached, missingBlocks: max(0, blocks(query, decode) - cached), costs: costs)
   }
 
   private func isAble(_ candidate: WorkerCandidate, _ query: SelectionQuery) -> Bool {
@@ -66,24 +67,37 @@ public struct WorkerSelector: Sendable {
       .map(\.candidate)
   }
 
-  private func prefillWorkers(
+  private enum PrefillNeed {
+    case none
+    /// A prefix that others' prefill still brings may come after this request: then the decode worker, which knows better,
+    /// shall have somebody to ask.
+    case precaution
+    case certain
+  }
+
+  private func prefillNeed(
     _ able: [WorkerCandidate], decode: WorkerCandidate, _ query: SelectionQuery
-  ) -> [WorkerCandidate] {
-    if query.computesWholePrompt { return [] }
+  ) -> PrefillNeed {
+    if query.computesWholePrompt { return .none }
     let blockSize = decode.record.blockSize
     let uncached = max(0, query.tokens - decode.cached.blocks * blockSize)
     let isLittle =
       uncached <= configuration.localPrefillTokens
       && Double(uncached) <= configuration.localPrefillShare * Double(query.tokens)
-    // Less than a block can't be handed over as one: it would only travel. But a prefix that others' prefill still brings may
-    // come after this request: then the decode worker, which knows better, shall have somebody to ask.
+    // Less than a block can't be handed over as one: it would only travel.
+    guard isLittle || uncached < blockSize else { return .certain }
     let isUnderWay =
       decode.isForeseen && query.tokens >= blockSize
       && able.contains { candidate in
         candidate.record.role == .prefill && candidate.record.layoutDigest == decode.record.layoutDigest
           && candidate.own.prefillBlocks > 0
       }
-    if isLittle || uncached < blockSize, !isUnderWay { return [] }
+    return isUnderWay ? .precaution : .none
+  }
+
+  private func prefillWorkers(
+    _ able: [WorkerCandidate], decode: WorkerCandidate, _ query: SelectionQuery
+  ) -> [WorkerCandidate] {
     var others = able.filter { candidate in
       candidate.record.role == .prefill && candidate.record.layoutDigest == decode.record.layoutDigest
     }
