@@ -16,6 +16,7 @@ extension EngineLoop {
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
     tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     guard !scheduler.output.segments.isEmpty else { return false }
+    let running = scheduler.running.count
     fillBatch()
     let started = ContinuousClock.now
     do throws(ServingError) {
@@ -29,6 +30,7 @@ extension EngineLoop {
     let seconds = (ContinuousClock.now - started).seconds
     scheduler.observe(seconds: seconds)
     statistics.steps += 1
+    statistics.mostRunningSequences = max(statistics.mostRunningSequences, running)
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds + speculator.seconds)
     return true

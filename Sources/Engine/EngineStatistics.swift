@@ -34,6 +34,8 @@ public struct EngineStatistics: Hashable, Sendable {
   /// Those of them that hold no keys and values yet.
   public var emptySlots = 0
   public var runningSequences = 0
+  /// The most in one step so far.
+  public var mostRunningSequences = 0
   public var waitingSequences = 0
   /// Hand-offs that were admitted and wait for their blocks.
   public var receivingRequests = 0

@@ -9,11 +9,13 @@ public struct LoadResult: Sendable {
   public var before: EngineStatistics
   public var after: EngineStatistics
   /// Seen while the load ran, about every five milliseconds.
-  public var mostRunning: Int
   public var meanRunning: Double
   public var mostActiveBlocks: Int
   /// Share of the places in the running sequences' blocks that held a token.
   public var slotUse: Double
+
+  /// Sequences in one step, the most since the engine started.
+  public var mostRunning: Int { after.mostRunningSequences }
 
   public var outputTokens: Int { requests.reduce(0) { $0 + $1.tokens.count } }
 
