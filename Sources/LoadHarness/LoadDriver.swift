@@ -73,7 +73,7 @@ public struct LoadDriver: Sendable {
     let end = results.compactMap(\.arrivals.last).max() ?? 0
     return LoadResult(
       requests: results.sorted { $0.request.id < $1.request.id }, wallSeconds: end, before: before,
-      after: engine.statistics, meanRunning: gauge.meanRunning,
+      after: engine.statistics, mostSeen: gauge.mostRunning, meanRunning: gauge.meanRunning,
       mostActiveBlocks: gauge.mostActiveBlocks, slotUse: gauge.slotUse)
   }
 

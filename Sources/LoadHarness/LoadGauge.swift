@@ -4,6 +4,7 @@ import ServingTypes
 /// Looks at an engine now and then while a load runs.
 final class LoadGauge: Sendable {
   private struct Seen {
+    var mostRunning = 0
     var mostActiveBlocks = 0
     var sum = 0
     var count = 0
@@ -22,6 +23,7 @@ final class LoadGauge: Sendable {
 
   private func look(at statistics: EngineStatistics) {
     seen.withLock { seen in
+      seen.mostRunning = max(seen.mostRunning, statistics.runningSequences)
       seen.mostActiveBlocks = max(seen.mostActiveBlocks, statistics.activeBlocks)
       seen.sum += statistics.runningSequences
       seen.count += 1
@@ -30,6 +32,7 @@ final class LoadGauge: Sendable {
     }
   }
 
+  var mostRunning: Int { seen.withLock { $0.mostRunning } }
   var mostActiveBlocks: Int { seen.withLock { $0.mostActiveBlocks } }
   var slotUse: Double {
     seen.withLock { $0.slots == 0 ? 0 : 1 - Double($0.empty) / Double($0.slots) }

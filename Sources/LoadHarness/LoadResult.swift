@@ -8,14 +8,18 @@ public struct LoadResult: Sendable {
   /// The engine's books before and after.
   public var before: EngineStatistics
   public var after: EngineStatistics
-  /// Seen while the load ran, about every five milliseconds.
+  /// Sequences, blocks and their use as seen while the load ran, about every five milliseconds.
+  var mostSeen: Int
   public var meanRunning: Double
   public var mostActiveBlocks: Int
   /// Share of the places in the running sequences' blocks that held a token.
   public var slotUse: Double
 
-  /// Sequences in one step, the most since the engine started.
-  public var mostRunning: Int { after.mostRunningSequences }
+  /// The most sequences in one step.
+  public var mostRunning: Int {
+    // The engine's count is exact, but holds for its whole life.
+    after.mostRunningSequences > before.mostRunningSequences ? after.mostRunningSequences : mostSeen
+  }
 
   public var outputTokens: Int { requests.reduce(0) { $0 + $1.tokens.count } }
 
