@@ -84,11 +84,11 @@ import Testing
   @Test(arguments: SpeculationMethod.allCases)
   func cancelledAndPreemptedAcrossTiers(method: SpeculationMethod) async throws {
     let requests = (0..<8).map {
-      decodeRequest(prompt(60 + $0 * 7, seed: $0), maxTokens: 60, temperature: $0 % 2 == 0 ? 0 : 0.7)
+      decodeRequest(prompt(60 + $0 * 7, seed: $0), maxTokens: 160, temperature: $0 % 2 == 0 ? 0 : 0.7)
     }
     let expected = try await plain(requests)
     var decode = options(.decode, method, blocks: 40)
-    // Slow enough for all to meet.
+    // Slow enough for all to meet, and any three of them need more blocks at their ends than there are.
     decode.cost = SimulatedExecutor.Cost(step: .milliseconds(4))
     try await withWorkers([options(.prefill, method), decode]) { workers, channels in
       try await withThrowingTaskGroup(of: Void.self) { group in
