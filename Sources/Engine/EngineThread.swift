@@ -1,7 +1,9 @@
-import Glibc
+import ServingTypes
 
 /// Runs an engine's loop on a thread of its own.
 struct EngineThread {
+  private static let stackBytes = 8 << 20
+
   private let loop: EngineLoop
   private var isStarted = false
 
@@ -10,23 +12,7 @@ struct EngineThread {
   mutating func start() {
     guard !isStarted else { return }
     isStarted = true
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 8 << 20)
-    defer { pthread_attr_destroy(&attributes) }
-    var thread = pthread_t()
-    let context = Unmanaged.passRetained(loop)
-    let result = pthread_create(&thread, &attributes, runEngineLoop, context.toOpaque())
-    if result != 0 {
-      context.release()
-      loop.refuseEverything()
-    }
+    nonisolated(unsafe) let loop = loop  // safe: from here on only its thread touches it
+    if !DetachedThread.start(stackBytes: Self.stackBytes, { loop.run() }) { loop.refuseEverything() }
   }
-}
-
-private func runEngineLoop(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let context else { return nil }
-  Unmanaged<EngineLoop>.fromOpaque(context).takeRetainedValue().run()
-  return nil
 }

@@ -1,4 +1,3 @@
-import Glibc
 import KVCache
 import ServingTypes
 
@@ -25,17 +24,8 @@ final class TierThreads: Sendable {
   /// Each thread ends once `close` was called and the copy that it is at has ended.
   func start(count: Int) {
     for _ in 0..<count {
-      var attributes = pthread_attr_t()
-      pthread_attr_init(&attributes)
-      pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-      defer { pthread_attr_destroy(&attributes) }
-      var thread = pthread_t()
-      let context = Unmanaged.passRetained(self)
       state.withLock { $0.threads += 1 }
-      if pthread_create(&thread, &attributes, runTierThread, context.toOpaque()) != 0 {
-        state.withLock { $0.threads -= 1 }
-        context.release()
-      }
+      if !DetachedThread.start({ self.work() }) { state.withLock { $0.threads -= 1 } }
     }
   }
 
@@ -64,7 +54,7 @@ final class TierThreads: Sendable {
 
   // MARK: On a thread
 
-  func work() {
+  private func work() {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: blockBytes, alignment: 64)
     defer { buffer.deallocate() }
     while let job = next() {
@@ -136,10 +126,4 @@ final class TierThreads: Sendable {
       throw .corrupt
     }
   }
-}
-
-private func runTierThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let context else { return nil }
-  Unmanaged<TierThreads>.fromOpaque(context).takeRetainedValue().work()
-  return nil
 }

@@ -1,4 +1,3 @@
-import Glibc
 import ServingTypes
 
 /// What waits for a `PromptThreads`; its threads hold on to it, so that they may outlive that for a moment.
@@ -18,17 +17,8 @@ final class PromptThreadQueue: Sendable {
 
   /// A thread that could not be had is done without.
   func startThread() {
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    defer { pthread_attr_destroy(&attributes) }
-    var thread = pthread_t()
-    let context = Unmanaged.passRetained(self)
     state.withLock { $0.threads += 1 }
-    if pthread_create(&thread, &attributes, runPromptThread, context.toOpaque()) != 0 {
-      state.withLock { $0.threads -= 1 }
-      context.release()
-    }
+    if !DetachedThread.start({ self.work() }) { state.withLock { $0.threads -= 1 } }
   }
 
   func close() { state.withLock { $0.isClosed = true } }
@@ -42,7 +32,7 @@ final class PromptThreadQueue: Sendable {
     }
   }
 
-  func work() {
+  private func work() {
     while let entry = next() { entry.job.runSynchronously(on: entry.executor) }
   }
 
@@ -54,10 +44,4 @@ final class PromptThreadQueue: Sendable {
     }
     return entry ?? nil
   }
-}
-
-private func runPromptThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let context else { return nil }
-  Unmanaged<PromptThreadQueue>.fromOpaque(context).takeRetainedValue().work()
-  return nil
 }

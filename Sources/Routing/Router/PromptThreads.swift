@@ -1,4 +1,3 @@
-import Glibc
 import ServingTypes
 
 /// The threads on which prompts are tokenised and hashed, so that a long one never holds a thread of the cooperative pool.
