@@ -48,6 +48,7 @@ let coreTargets: [Target] = [
   core("Observability", ["ServingTypes"]),
   core("Tokenization", ["ServingTypes"]),
   core("ModelRuntime", ["CKernels", "COpenSSL", "ServingTypes", "Tokenization"]),
+  core("ModelSimulation", ["ServingTypes", "Tokenization", "ModelRuntime"]),
   .executableTarget(
     name: "KernelBenchmark", dependencies: ["CKernels", "CRoofline", "ServingTypes", "ModelRuntime"],
     swiftSettings: strict),
@@ -56,7 +57,7 @@ let coreTargets: [Target] = [
   core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
   core("LoadHarness", ["ServingTypes", "KVCache", "Engine"]),
-  core("ServingTestKit", ["ServingTypes", "ModelRuntime", "KVCache", "Engine"]),
+  core("ServingTestKit", ["ServingTypes", "ModelRuntime", "ModelSimulation", "KVCache", "Engine"]),
   .systemLibrary(name: "CHiredis"),
   core("Directory", ["ServingTypes", "CHiredis"]),
 ]
@@ -112,11 +113,17 @@ let shellTargets: [Target] = [
     [
       "ServingTypes", "Observability", "Routing", "OpenAIAPI", "ServingProtos", "GRPCTransport", "RPC", grpc, logging,
     ]),
+  core(
+    "ClusterHarness",
+    [
+      "ServingTypes", "Observability", "LoadHarness", "ServingProtos", "GRPCTransport", "RPC", grpc, grpcProtobuf, nio,
+      nioPosix, nioHTTP1,
+    ]),
   .executableTarget(
     name: "baton",
     dependencies: [
-      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "Scheduling", "Engine", "LoadHarness", "RPC",
-      "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
+      "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "ModelSimulation", "Scheduling", "Engine",
+      "LoadHarness", "RPC", "ClusterHarness", "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf, nio, nioPosix, nioHTTP1,
     ],
     swiftSettings: strict),
@@ -144,7 +151,8 @@ let shellTests: [Target] = [
       "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
     ]),
   test(
-    "IntegrationTests", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf],
+    "IntegrationTests",
+    ["ServingTypes", "ServingProtos", "GRPCTransport", "ClusterHarness", "LoadHarness", grpc, grpcProtobuf, protobuf],
     exclude: ["Peers"]),
   test("TidyTests", []),
 ]

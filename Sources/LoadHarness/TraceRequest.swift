@@ -23,10 +23,12 @@ public struct TraceRequest: Codable, Hashable, Sendable {
   /// Turns of one conversation run one after the other; each prompt continues the last one's prompt and output.
   public var conversation: Int?
   public var turn: Int
+  /// Who asks; tenants share no cache. Nil where all are one.
+  public var tenant: Int?
 
   public init(
     id: Int, arrival: Double = 0, promptLength: Int, outputLength: Int, prefix: Prefix? = nil,
-    conversation: Int? = nil, turn: Int = 0
+    conversation: Int? = nil, turn: Int = 0, tenant: Int? = nil
   ) {
     self.id = id
     self.arrival = arrival
@@ -35,5 +37,9 @@ public struct TraceRequest: Codable, Hashable, Sendable {
     self.prefix = prefix
     self.conversation = conversation
     self.turn = turn
+    self.tenant = tenant
   }
+
+  /// What keeps a tenant's cached blocks apart from others'.
+  public var cacheSalt: String { tenant.map { "tenant-\($0)" } ?? "" }
 }

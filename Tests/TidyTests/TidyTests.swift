@@ -52,9 +52,9 @@ import Testing
   @Test func importsGoUpwards() {
     let order = [
       "CKernels", "CRoofline", "CHiredis", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization",
-      "ModelRuntime", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "LoadHarness",
+      "ModelRuntime", "ModelSimulation", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "LoadHarness",
       "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory", "Routing", "OpenAIAPI", "PrefillServer",
-      "DecodeServer", "RouterServer", "baton", "ServingTestKit",
+      "DecodeServer", "RouterServer", "ClusterHarness", "baton", "ServingTestKit",
     ]
     let rank = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($0.element, $0.offset) })
     let statement =

@@ -13,13 +13,15 @@ struct Prefill: AsyncParsableCommand {
 
   @OptionGroup var common: CommonOptions
   @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Simulation") var simulation: SimulationOptions
   @OptionGroup(title: "Server") var server: ServerOptions
   @OptionGroup(title: "Worker") var worker: WorkerOptions
   @OptionGroup(title: "Engine and memory") var engine: EngineOptions
 
   func run() async throws {
     let launched = try Launch.settings(common) { reader in
-      WorkerSettings(role: .prefill, model: model, engine: engine, server: server, worker: worker, &reader)
+      WorkerSettings(
+        role: .prefill, model: model, simulation: simulation, engine: engine, server: server, worker: worker, &reader)
     }
     guard let (settings, reader) = launched else { return }
     let logger = Logger(label: "baton.prefill")

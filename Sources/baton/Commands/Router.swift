@@ -15,12 +15,13 @@ struct Router: AsyncParsableCommand {
 
   @OptionGroup var common: CommonOptions
   @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Simulation") var simulation: SimulationOptions
   @OptionGroup(title: "Server") var server: ServerOptions
   @OptionGroup(title: "Routing") var router: RouterOptions
 
   func run() async throws {
     let launched = try Launch.settings(common) { reader in
-      RouterSettings(model: model, server: server, router: router, &reader)
+      RouterSettings(model: model, simulation: simulation, server: server, router: router, &reader)
     }
     guard let (settings, reader) = launched else { return }
     let logger = Logger(label: "baton.router")

@@ -54,9 +54,8 @@ enum Launch {
     let server = try ServerOptions.parse([])
     _ = reader.choice("log_level", flag: nil, default: Logger.Level.info)
     _ = WorkerSettings(
-      role: .both, model: model, engine: try EngineOptions.parse([]), server: server,
-      worker: try WorkerOptions.parse([]),
-      &reader)
+      role: .both, model: model, simulation: try SimulationOptions.parse([]), engine: try EngineOptions.parse([]),
+      server: server, worker: try WorkerOptions.parse([]), &reader)
     _ = RouterSettings(model: model, server: server, router: try RouterOptions.parse([]), &reader)
     return reader.keys
   }

@@ -11,8 +11,11 @@ struct RouterSettings: Sendable {
   var numSchedulerThreads: Int
   var apiKey: String?
 
-  init(model: ModelOptions, server: ServerOptions, router: RouterOptions, _ reader: inout ParameterReader) {
-    self.model = ModelSettings(model, &reader)
+  init(
+    model: ModelOptions, simulation: SimulationOptions? = nil, server: ServerOptions, router: RouterOptions,
+    _ reader: inout ParameterReader
+  ) {
+    self.model = ModelSettings(model, simulation: simulation, &reader)
     self.server = ServerSettings(server, listen: "127.0.0.1:7070", httpListen: "127.0.0.1:8080", &reader)
     workers = reader.list("workers", flag: router.workers)
     policy = reader.choice("routing_policy", flag: router.routingPolicy, default: .prefix)

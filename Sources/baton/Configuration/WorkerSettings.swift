@@ -12,11 +12,11 @@ struct WorkerSettings: Sendable {
   var advertise: String?
 
   init(
-    role: WorkerRole, model: ModelOptions, engine: EngineOptions, server: ServerOptions, worker: WorkerOptions,
-    _ reader: inout ParameterReader
+    role: WorkerRole, model: ModelOptions, simulation: SimulationOptions, engine: EngineOptions, server: ServerOptions,
+    worker: WorkerOptions, _ reader: inout ParameterReader
   ) {
     self.role = role
-    self.model = ModelSettings(model, &reader)
+    self.model = ModelSettings(model, simulation: simulation, &reader)
     self.engine = EngineSettings(engine, &reader)
     let prefill = role == .prefill
     self.server = ServerSettings(

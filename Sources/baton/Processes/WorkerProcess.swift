@@ -1,9 +1,12 @@
 import DecodeServer
+import Engine
 import Logging
+import ModelSimulation
 import Observability
 import OpenAIAPI
 import ServiceLifecycle
 import ServingTypes
+import Tokenization
 
 /// `baton prefill` and `baton decode`: one worker with its engine, and HTTP for its operator.
 struct WorkerProcess {
@@ -14,17 +17,16 @@ struct WorkerProcess {
     let directory = try settings.server.directory(logger: logger)
     defer { directory?.close() }
     let registry = MetricsRegistry()
-    let loaded = try LoadedModel(settings.model, threads: settings.engine.threads)
     var engineSettings = settings.engine
     // Who only computes prompts has nothing to guess, and needs no draft model.
     if settings.role == .prefill { engineSettings.engine.enableSpecDecode = false }
-    let engine = try loaded.makeEngine(engineSettings, logger: logger)
+    let (engine, tokenizer) = try load(engineSettings)
     let channels = try settings.server.channels(blockBytes: engine.layout.blockBytes())
     defer { channels.close() }
     var transport = try settings.server.serverTransport()
     if settings.role.servesPrefill { transport.http2 = .bulk }
     let worker = try WorkerServer(
-      engine: engine, tokenizer: loaded.tokenizer,
+      engine: engine, tokenizer: tokenizer,
       configuration: WorkerConfiguration(
         id: settings.workerID, role: settings.role, model: settings.model.servedName, listen: settings.server.listen,
         advertise: settings.advertise, server: transport, authToken: settings.server.authToken,
@@ -50,5 +52,13 @@ struct WorkerProcess {
         return metadata
       })
     try await ProcessLifecycle.run(services, drainTimeout: settings.server.drainTimeout, logger: logger)
+  }
+
+  private func load(_ engine: EngineSettings) throws(ServingError) -> (EngineCore, any Tokenizer) {
+    if let simulated = settings.model.simulated {
+      return (try simulated.makeEngine(engine, logger: logger), SimulatedTokenizer())
+    }
+    let loaded = try LoadedModel(settings.model, threads: engine.threads)
+    return (try loaded.makeEngine(engine, logger: logger), loaded.tokenizer)
   }
 }

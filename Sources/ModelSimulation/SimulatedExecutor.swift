@@ -17,17 +17,6 @@ public final class SimulatedExecutor: ModelExecutor {
     case repeating(period: Int)
   }
 
-  /// Time that a step takes.
-  public struct Cost: Hashable, Sendable {
-    public var step: Duration
-    public var token: Duration
-
-    public init(step: Duration = .zero, token: Duration = .zero) {
-      self.step = step
-      self.token = token
-    }
-  }
-
   /// What the executor was asked to compute; any thread may read it.
   public final class Record: Sendable {
     public struct Counts: Hashable, Sendable {
@@ -61,6 +50,8 @@ public final class SimulatedExecutor: ModelExecutor {
   public let memory: BlockMemory
   private let text: Text
   private let cost: Cost
+  /// What the next token is, unless it repeats an earlier one.
+  private let spoken: Range<TokenID>
   private let failingStep: Int?
   private let record: Record
   private var logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
@@ -68,11 +59,12 @@ public final class SimulatedExecutor: ModelExecutor {
   private var steps = 0
 
   /// - Parameters:
+  ///   - spoken: the tokens that the model says of its own accord; nil is the whole vocabulary.
   ///   - failingStep: the step, from 0, in which `forward` throws.
   public init(
     blockCount: Int, blockSize: Int = 16, vocabularySize: Int = 512, maximumContextLength: Int = 4096,
-    endOfGenerationTokens: [TokenID] = [], text: Text = .random, cost: Cost = Cost(), failingStep: Int? = nil,
-    model: String = "simulated", record: Record = Record()
+    endOfGenerationTokens: [TokenID] = [], spoken: Range<TokenID>? = nil, text: Text = .random, cost: Cost = Cost(),
+    failingStep: Int? = nil, model: String = "simulated", record: Record = Record()
   ) throws(ServingError) {
     // 16 bytes a token.
     layout = KVLayout(
@@ -81,6 +73,7 @@ public final class SimulatedExecutor: ModelExecutor {
     self.vocabularySize = vocabularySize
     self.maximumContextLength = maximumContextLength
     self.endOfGenerationTokens = endOfGenerationTokens
+    self.spoken = spoken ?? 0..<TokenID(vocabularySize)
     self.text = text
     self.cost = cost
     self.failingStep = failingStep
@@ -98,7 +91,7 @@ public final class SimulatedExecutor: ModelExecutor {
       counts.largestStep = max(counts.largestStep, batch.tokens.count)
       counts.largestSegment = max(counts.largestSegment, batch.segments.map(\.tokenCount).max() ?? 0)
     }
-    wait(cost.step + cost.token * batch.tokens.count)
+    let start = ContinuousClock.now
     if steps == failingStep { throw ServingError(.internalError, "step \(steps) was made to fail") }
     // All writes come before all reads of whole contexts, as in a real model's layer.
     for segment in batch.segments { write(segment, of: batch) }
@@ -117,6 +110,8 @@ public final class SimulatedExecutor: ModelExecutor {
       }
       read(segment, of: batch, positions: rows)
     }
+    // The digests take time themselves, which is a part of it.
+    wait(cost.duration(of: batch) - start.duration(to: .now))
     return UnsafeBufferPointer(rebasing: logits[..<logitCount])
   }
 
@@ -172,7 +167,7 @@ public final class SimulatedExecutor: ModelExecutor {
   private func favourite(
     _ seen: UInt64, _ isSound: Bool, _ position: Int, _ segment: ForwardBatch.Segment, _ batch: ForwardBatch
   ) -> Int {
-    let anything = Int(seen % UInt64(vocabularySize))
+    let anything = Int(spoken.lowerBound) + Int(seen % UInt64(spoken.count))
     guard case .repeating(let period) = text, isSound, position + 1 >= period, seen >> 32 & 15 != 0,
       let earlier = address(position + 1 - period, segment, batch)?.load(as: Digest.self)
     else { return anything }

@@ -1,0 +1,108 @@
+import Foundation
+import Observability
+import ServingTypes
+
+/// A Redis, routers and workers, each a process of its own on this machine. None outlives the process that started them.
+public final class Cluster: Sendable {
+  public let configuration: ClusterConfiguration
+  /// Of the logs.
+  public let folder: String
+  public let redis: ClusterMember
+  public let routers: [ClusterMember]
+  public let prefill: [ClusterMember]
+  public let decode: [ClusterMember]
+  private let guardian: ProcessGuardian
+
+  /// Runs `body` with a cluster that is ready, and ends it. After a failure the logs are kept, and the error says where.
+  public static func run<Result: Sendable>(
+    _ configuration: ClusterConfiguration, _ body: (Cluster) async throws -> Result
+  ) async throws -> Result {
+    let cluster = try Cluster(configuration)
+    do {
+      try await cluster.start()
+      let result = try await body(cluster)
+      await cluster.stop(keepsLogs: configuration.keepsLogs)
+      return result
+    } catch {
+      await cluster.stop(keepsLogs: true)
+      let failure = error as? ServingError ?? ServingError(.internalError, "\(error)")
+      throw ServingError(failure.code, "\(failure.message) (logs in \(cluster.folder))")
+    }
+  }
+
+  private init(_ configuration: ClusterConfiguration) throws {
+    for program in [configuration.binary, configuration.redis]
+    where !FileManager.default.isExecutableFile(atPath: program) {
+      throw ServingError(.notFound, "there is no program \(program)")
+    }
+    self.configuration = configuration
+    let path = FileManager.default.temporaryDirectory
+      .appending(path: "baton-cluster-\(RequestID.random().value.prefix(12))").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    folder = path
+    let guardian = try ProcessGuardian()
+    self.guardian = guardian
+    let port = try FreePort.find()
+    redis = ClusterMember(
+      "redis", role: .redis, executable: configuration.redis,
+      arguments: [
+        "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", path,
+      ] + configuration.arguments(.redis, 0), folder: path, guardian: guardian)
+    func members(_ role: ClusterMember.Role, _ count: Int) -> [ClusterMember] {
+      (0..<count).map { index in
+        let name = "\(role.rawValue)-\(index)"
+        let given = configuration.arguments(role, index)
+        var arguments = [role.rawValue] + configuration.model
+        if !given.contains("--redis") { arguments += ["--redis", "redis://127.0.0.1:\(port)"] }
+        arguments += ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+        if role != .router { arguments += ["--worker-id", name] }
+        return ClusterMember(
+          name, role: role, executable: configuration.binary, arguments: arguments + given, folder: path,
+          guardian: guardian)
+      }
+    }
+    routers = members(.router, configuration.routers)
+    prefill = members(.prefill, configuration.prefill)
+    decode = members(.decode, configuration.decode)
+  }
+
+  public var workers: [ClusterMember] { prefill + decode }
+  public var members: [ClusterMember] { [redis] + routers + workers }
+
+  /// Starts everything and waits until every router sees every worker.
+  private func start() async throws {
+    try redis.start()
+    try await redis.waitUntilReady()
+    for member in workers + routers { try member.start() }
+    for member in workers + routers { try await member.waitUntilReady() }
+    try await waitForWorkers()
+  }
+
+  /// Returns when every router sees all workers that run.
+  public func waitForWorkers(timeout: Duration = .seconds(60)) async throws {
+    for router in routers {
+      try await waitUntil("\(router.name) sees every worker", timeout: timeout) {
+        let metrics = try? await self.metrics(of: router)
+        return [("prefill", self.prefill), ("decode", self.decode)].allSatisfy { role, members in
+          metrics?.value("baton_router_workers", where: ["role": role]) ?? 0 == Double(members.count(where: \.isRunning))
+        }
+      }
+    }
+  }
+
+  /// What a router or worker exposes now.
+  public func metrics(of member: ClusterMember) async throws -> MetricsSnapshot {
+    let answer = try await HTTPClient(address: member.http).get("/metrics")
+    guard answer.status == 200 else {
+      throw ServingError(.unavailable, "\(member.name) answers /metrics with \(answer.status)")
+    }
+    return try MetricsSnapshot(parsing: answer.body)
+  }
+
+  private func stop(keepsLogs: Bool) async {
+    for member in members { member.kill() }
+    for member in members { try? await member.waitForExit(timeout: .seconds(10)) }
+    guardian.end()
+    if !keepsLogs { try? FileManager.default.removeItem(atPath: folder) }
+  }
+}

@@ -1,0 +1,66 @@
+import GRPCCore
+import GRPCTransport
+import RPC
+import ServingProtos
+import ServingTypes
+
+/// A client of a router's, or of a decode worker's, gRPC service.
+public struct RouterClient: Sendable {
+  private let client: GRPCClient<LibGRPCClientTransport>
+
+  /// Connects to an address and runs `body` with the client.
+  public static func with<Result: Sendable>(
+    _ address: String, _ body: @Sendable @escaping (RouterClient) async throws -> Result
+  ) async throws -> Result {
+    var configuration = LibGRPCClientTransport.Configuration()
+    configuration.waitForReady = true
+    let transport = try LibGRPCClientTransport(target: address, configuration: configuration)
+    return try await withGRPCClient(transport: transport) { client in try await body(RouterClient(client: client)) }
+  }
+
+  /// Has a router generate.
+  public func generate(_ request: Baton_V1_GenerateRequest, timeout: Duration = .seconds(120)) async throws
+    -> ClientAnswer
+  {
+    let start = ContinuousClock.now
+    return try await Baton_V1_Inference.Client(wrapping: client).generate(
+      request: ClientRequest(message: request), options: .until(start + timeout)
+    ) { response in
+      var answer = ClientAnswer()
+      for try await message in response.messages {
+        answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
+        if message.hasUsage { answer.usage = message.usage }
+        if message.hasRoute { answer.route = message.route }
+        if message.hasTimeline { answer.timeline = message.timeline }
+      }
+      return answer
+    }
+  }
+
+  /// Has a decode worker generate without a router.
+  public func decode(_ request: Baton_V1_DecodeRequest, timeout: Duration = .seconds(120)) async throws -> ClientAnswer {
+    let start = ContinuousClock.now
+    return try await Baton_V1_Decode.Client(wrapping: client).decode(
+      request: ClientRequest(message: request), options: .until(start + timeout)
+    ) { response in
+      var answer = ClientAnswer()
+      for try await message in response.messages {
+        answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
+        if message.hasUsage { answer.usage = message.usage }
+        if message.hasRoute { answer.route = message.route }
+        if message.hasTimeline { answer.timeline = message.timeline }
+      }
+      return answer
+    }
+  }
+
+  /// What a worker counts.
+  public func statistics(checksIntegrity: Bool = false) async throws -> Baton_V1_WorkerStatistics {
+    try await Baton_V1_Worker.Client(wrapping: client).statistics(.with { $0.checkIntegrity = checksIntegrity })
+  }
+
+  /// Who a worker is.
+  public func describe() async throws -> Baton_V1_WorkerDescription {
+    try await Baton_V1_Worker.Client(wrapping: client).describe(Baton_V1_DescribeRequest())
+  }
+}
