@@ -8,7 +8,8 @@ import Tokenization
 /// What a request's last message tells: its texts so far, its route and its time line.
 struct DecodeRun {
   private let call: DecodeCall
-  private let arrival = ContinuousClock.now
+  private let clock: ServingClock
+  private let arrival: ContinuousClock.Instant
   private var texts: [SampleText]
   private var route = Baton_V1_Route()
   private var timeline = Baton_V1_Timeline()
@@ -18,8 +19,10 @@ struct DecodeRun {
   private var lastTokenAt: ContinuousClock.Instant?
   private var lastTokensAt: [ContinuousClock.Instant?]
 
-  init(_ call: DecodeCall, tokenizer: any Tokenizer, worker: WorkerState) {
+  init(_ call: DecodeCall, tokenizer: any Tokenizer, worker: WorkerState, clock: ServingClock) {
     self.call = call
+    self.clock = clock
+    arrival = clock.now
     let sampling = call.request.sampling
     texts = (0..<max(1, sampling.n)).map { _ in
       SampleText(tokenizer: tokenizer, stop: sampling.stop, minTokens: sampling.minTokens)
@@ -31,7 +34,7 @@ struct DecodeRun {
   // MARK: The hand-off
 
   mutating func reserved() {
-    timeline.decodeQueueSeconds = Self.seconds(since: arrival)
+    timeline.decodeQueueSeconds = secondsSinceArrival
   }
 
   mutating func handedOff(by candidate: WorkerReference, _ progress: HandoffAttempt.Progress, _ end: PrefillEnd) {
@@ -71,11 +74,11 @@ struct DecodeRun {
     }
     let update = texts[sample].append(tokens, finish: finish)
     guard !update.tokens.isEmpty else { return update }
-    let now = ContinuousClock.now
+    let now = clock.now
     completionTokens += update.tokens.count
     if firstTokenAt == nil {
       firstTokenAt = now
-      timeline.firstTokenSeconds = Self.seconds(since: arrival)
+      timeline.firstTokenSeconds = secondsSinceArrival
       metrics.firstToken(seconds: timeline.firstTokenSeconds)
     }
     if let last = lastTokensAt[sample] {
@@ -111,7 +114,5 @@ struct DecodeRun {
     return response
   }
 
-  private static func seconds(since start: ContinuousClock.Instant) -> Double {
-    (ContinuousClock.now - start) / .seconds(1)
-  }
+  private var secondsSinceArrival: Double { (clock.now - arrival) / .seconds(1) }
 }

@@ -21,11 +21,12 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   let statistics: TransferStatistics
   let metrics: DecodeMetrics
   let logger: Logger
+  let clock: ServingClock
 
   public init(
     engine: EngineCore, tokenizer: any Tokenizer, worker: WorkerState, channels: ChannelPool,
     configuration: DecodeConfiguration = DecodeConfiguration(), statistics: TransferStatistics, metrics: DecodeMetrics,
-    logger: Logger
+    logger: Logger, clock: ServingClock = .continuous
   ) {
     self.engine = engine
     self.tokenizer = tokenizer
@@ -35,6 +36,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
     self.statistics = statistics
     self.metrics = metrics
     self.logger = logger
+    self.clock = clock
   }
 
   public func decode(
@@ -51,7 +53,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   /// Runs the request and fills the outbox. The engine is never held up by a slow client.
   private func produce(_ call: DecodeCall, _ outbox: DecodeOutbox) async {
     do {
-      var run = DecodeRun(call, tokenizer: tokenizer, worker: worker)
+      var run = DecodeRun(call, tokenizer: tokenizer, worker: worker, clock: clock)
       let generation = try await begin(call, &run)
       defer { generation.cancel() }
       for (sample, update) in run.replay() {
@@ -107,8 +109,8 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
           creditWindow: configuration.creditWindow, blockBytes: engine.layout.blockBytes(),
           layerCount: engine.layout.groups[0].layers.count, vocabularySize: engine.vocabularySize,
           samples: call.samplesWithoutTokens),
-        configuration: configuration)
-      let start = ContinuousClock.now
+        configuration: configuration, clock: clock)
+      let start = clock.now
       do {
         let end = try await channels.withClient(of: try ServerAddress(candidate.address), for: .blocks) { client in
           try await attempt.run(on: client, deadline: call.request.deadline)
@@ -141,7 +143,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   ) -> HandoffAttempt.Progress {
     let progress = attempt.progress.withLock { $0 }
     let bytes = progress.blocks * engine.layout.blockBytes()
-    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    let seconds = (clock.now - start) / .seconds(1)
     statistics.count { counts in
       counts.receivedBlocks += progress.blocks
       counts.receivedBytes += bytes

@@ -22,24 +22,27 @@ struct HandoffAttempt: Sendable {
   let handle: ReceiveHandle
   let receiver: HandoffReceiver.Configuration
   let configuration: DecodeConfiguration
+  let clock: ServingClock
   let progress = Lock(Progress())
   private let control = HandoffControl()
-  private let watchdog = Watchdog()
+  private let watchdog: Watchdog
 
   init(
     open: Baton_V1_PrefillOpen, handle: ReceiveHandle, receiver: HandoffReceiver.Configuration,
-    configuration: DecodeConfiguration
+    configuration: DecodeConfiguration, clock: ServingClock
   ) {
     self.open = open
     self.handle = handle
     self.receiver = receiver
     self.configuration = configuration
+    self.clock = clock
+    watchdog = Watchdog(clock: clock)
   }
 
   /// - Throws: what the worker answered, `dataLoss` when it broke the protocol, `deadlineExceeded` when it was too slow.
   func run(on client: ChannelPool.Client, deadline: ContinuousClock.Instant?) async throws -> PrefillEnd {
     watchdog.arm(for: configuration.connectTimeout, waitingFor: "an answer")
-    let options = CallOptions.until(deadline, waitForReady: false)
+    let options = CallOptions.until(deadline, on: clock, waitForReady: false)
     return try await withThrowingTaskGroup(of: PrefillEnd?.self) { group in
       group.addTask {
         try await watchdog.watch()
@@ -111,7 +114,7 @@ struct HandoffAttempt: Sendable {
         case .sendCredit(let count): control.credit(count)
         case .sendAck(let index): control.acknowledge(below: index)
         case .complete(let end):
-          progress.withLock { $0.endedAt = .now }
+          progress.withLock { $0.endedAt = clock.now }
           result = end
           // The status is right behind; the stream should end in order.
           control.close()
@@ -127,7 +130,7 @@ struct HandoffAttempt: Sendable {
   /// The engine's part of the start. No timeout of the candidate's runs meanwhile, and none may cancel the request.
   private func bind() async throws -> [BlockSlot] {
     guard watchdog.pause() else { throw CancellationError() }
-    progress.withLock { $0.startedAt = .now }
+    progress.withLock { $0.startedAt = clock.now }
     do {
       return try await handle.bind()
     } catch {

@@ -17,6 +17,7 @@ public final class EngineCore: Sendable {
   let snapshot: Lock<EngineStatistics>
   private let nextKey = Atomic<UInt64>(1)
   private let thread: Lock<EngineThread>
+  private let clock: ServingClock
 
   /// - Parameters:
   ///   - draftExecutor: runs the draft model, where `specMethod` is `draft`.
@@ -25,7 +26,7 @@ public final class EngineCore: Sendable {
   ///   not fit the target; `failedPrecondition` when `offloadDir` cannot be written to.
   public init(
     executor: sending any ModelExecutor, draftExecutor: sending (any ModelExecutor)? = nil,
-    configuration: EngineConfiguration, fileTier: (any BlockTier)? = nil
+    configuration: EngineConfiguration, fileTier: (any BlockTier)? = nil, clock: ServingClock = .continuous
   ) throws(ServingError) {
     try configuration.validate()
     try Self.validate(draftExecutor, for: executor, configuration)
@@ -35,6 +36,7 @@ public final class EngineCore: Sendable {
     maximumContextLength = min(
       executor.maximumContextLength, configuration.maxModelLen ?? Int.max, blockCount * layout.blockSize)
     self.configuration = configuration
+    self.clock = clock
     mailbox = EngineMailbox(maxQueuedRequests: configuration.maxQueuedRequests)
     var statistics = EngineStatistics()
     statistics.blockCount = blockCount
@@ -45,7 +47,8 @@ public final class EngineCore: Sendable {
       configuration, layout: layout, memory: executor.memory, mailbox: mailbox, fileTier: fileTier)
     let loop = EngineLoop(
       executor: executor, draftExecutor: draftExecutor, configuration: configuration,
-      maximumContextLength: maximumContextLength, mailbox: mailbox, snapshot: snapshot, tiers: tiers)
+      maximumContextLength: maximumContextLength, mailbox: mailbox, snapshot: snapshot, tiers: tiers,
+      clock: clock)
     thread = Lock(EngineThread(loop: loop))
   }
 
@@ -53,6 +56,12 @@ public final class EngineCore: Sendable {
 
   /// Starts the engine's own thread; more calls change nothing.
   public func start() { thread.withLock { $0.start() } }
+
+  /// One pass of the loop on the caller's thread, for those who drive an engine by hand and never start it.
+  package func turn() -> EngineTurn { thread.withLock { $0.turn() } }
+
+  /// Whether a turn would find something new to do.
+  package var hasMail: Bool { mailbox.hasMail }
 
   /// Cancels what runs and ends the thread. Blocks that others still read are waited for, up to `stopGracePeriod`.
   public func stop() async {
@@ -143,7 +152,7 @@ public final class EngineCore: Sendable {
     let submission = Submission(
       key: nextKey.wrappingAdd(1, ordering: .relaxed).oldValue, request: request, kind: kind, prefix: prefix,
       hashes: BlockHash.chain(tokens: prefix, blockSize: layout.blockSize, salt: request.cacheSalt),
-      seed: request.sampling.seed ?? UInt64.random(in: 0...UInt64.max), arrival: .now, sink: sink)
+      seed: request.sampling.seed ?? UInt64.random(in: 0...UInt64.max), arrival: clock.now, sink: sink)
     try mailbox.submit(submission)
     return RequestLifetime(key: submission.key, mailbox: mailbox)
   }

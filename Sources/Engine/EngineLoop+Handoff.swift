@@ -76,7 +76,7 @@ extension EngineLoop {
         .end(
           PrefillEnd(
             firstTokens: firstTokens, computedTokens: summary.computedTokens, cachedTokens: group.cachedCount,
-            queueSeconds: summary.queueSeconds, prefillSeconds: (ContinuousClock.now - admitted).seconds))))
+            queueSeconds: summary.queueSeconds, prefillSeconds: (clock.now - admitted).seconds))))
     endFinished(request)
   }
 

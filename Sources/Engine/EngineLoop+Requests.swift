@@ -82,7 +82,7 @@ extension EngineLoop {
     statistics.requestsFinished += 1
     if case .generation(let buffer) = request.submission.sink {
       if let first = request.firstToken {
-        request.summary.decodeSeconds = (ContinuousClock.now - first).seconds
+        request.summary.decodeSeconds = (clock.now - first).seconds
       }
       outgoing.append(.generation(buffer, .finished(request.summary)))
     }
@@ -140,7 +140,7 @@ extension EngineLoop {
     request.summary.generatedTokens += 1
     statistics.generatedTokens += 1
     if request.firstToken == nil {
-      let now = ContinuousClock.now
+      let now = clock.now
       request.firstToken = now
       request.summary.firstTokenSeconds = (now - group.arrival).seconds
       request.summary.prefillSeconds = (now - (group.admitted ?? now)).seconds

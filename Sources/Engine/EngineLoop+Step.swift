@@ -18,7 +18,7 @@ extension EngineLoop {
     guard !scheduler.output.segments.isEmpty else { return false }
     let running = scheduler.running.count
     fillBatch()
-    let started = ContinuousClock.now
+    let started = clock.now
     do throws(ServingError) {
       let logits = try executor.forward(batch)
       update(logits)
@@ -27,7 +27,7 @@ extension EngineLoop {
         if let request = requests[segment.sequence.group.key] { fail(request, error) }
       }
     }
-    let seconds = (ContinuousClock.now - started).seconds
+    let seconds = (clock.now - started).seconds
     scheduler.observe(seconds: seconds)
     statistics.steps += 1
     statistics.mostRunningSequences = max(statistics.mostRunningSequences, running)

@@ -17,6 +17,7 @@ final class EngineLoop {
   let blockSize: Int
   let memory: BlockMemory
   let vocabularySize: Int
+  let clock: ServingClock
 
   let scheduler: Scheduler
   /// Nil where nothing lies below the pool.
@@ -39,7 +40,8 @@ final class EngineLoop {
 
   init(
     executor: any ModelExecutor, draftExecutor: (any ModelExecutor)?, configuration: EngineConfiguration,
-    maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>, tiers: TierTransfers?
+    maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>, tiers: TierTransfers?,
+    clock: ServingClock
   ) {
     self.executor = executor
     self.configuration = configuration
@@ -47,6 +49,7 @@ final class EngineLoop {
     self.mailbox = mailbox
     self.snapshot = snapshot
     self.tiers = tiers
+    self.clock = clock
     endOfGeneration = executor.endOfGenerationTokens
     blockSize = executor.layout.blockSize
     memory = executor.memory
@@ -62,7 +65,7 @@ final class EngineLoop {
       threshold: configuration.offloadThreshold)
     speculator = Speculator(
       configuration: configuration, maximumContextLength: maximumContextLength, draftExecutor: draftExecutor,
-      endOfGeneration: executor.endOfGenerationTokens)
+      endOfGeneration: executor.endOfGenerationTokens, clock: clock)
     scheduler = Scheduler(
       configuration: SchedulerConfiguration(
         blockSize: blockSize, maxNumSeqs: configuration.maxNumSeqs,
@@ -95,24 +98,43 @@ final class EngineLoop {
         sleep(seconds: company.seconds)
         mailbox.take(into: &contents, waiting: 0)
       }
-      handle(contents)
-      if isStopping { break }
-      let start = ContinuousClock.now
-      expire(now: start)
-      let hasWorked = requests.isEmpty ? false : step(now: start)
-      if requests.isEmpty, let tiers {
-        tiers.storeEvicted(of: scheduler, limit: Self.idleStores)
-        tiers.tend(scheduler, isShort: false, now: start)
-      }
-      report()
-      if requests.isEmpty { idle() }
-      // With work that cannot go on, blocks or time must come first: both end the wait.
-      wait = hasWorked ? 0 : requests.isEmpty ? 0.5 : 0.02
-      if hasWorked, configuration.schedulingInterval > .zero {
-        sleep(seconds: pacing.pause(after: start, now: .now).seconds)
+      let start = clock.now
+      switch turn() {
+      case .worked:
+        wait = 0
+        if configuration.schedulingInterval > .zero {
+          sleep(seconds: pacing.pause(after: start, now: clock.now).seconds)
+        }
+      // Blocks or time must come first: both end the wait.
+      case .waiting: wait = 0.02
+      case .idle: wait = 0.5
+      case .stopping: break
       }
     }
     shutDown()
+  }
+
+  /// Takes what came without waiting, and goes through the loop once.
+  func turnByHand() -> EngineTurn {
+    if isStopping { return .stopping }
+    mailbox.take(into: &contents, waiting: 0)
+    return turn()
+  }
+
+  /// Handles what was taken from the mailbox, computes a step where one is possible, and says what there is to say.
+  private func turn() -> EngineTurn {
+    handle(contents)
+    if isStopping { return .stopping }
+    let now = clock.now
+    expire(now: now)
+    let hasWorked = requests.isEmpty ? false : step(now: now)
+    if requests.isEmpty, let tiers {
+      tiers.storeEvicted(of: scheduler, limit: Self.idleStores)
+      tiers.tend(scheduler, isShort: false, now: now)
+    }
+    report()
+    if requests.isEmpty { idle() }
+    return hasWorked ? .worked : requests.isEmpty ? .idle : .waiting
   }
 
   private func sleep(seconds: Double) {
@@ -155,7 +177,7 @@ final class EngineLoop {
       statistics.tiers.loadingSequences = scheduler.loading.count
     }
     statistics.speculation = speculator.statistics
-    statistics.heartbeat = .now
+    statistics.heartbeat = clock.now
     let statistics = statistics
     snapshot.withLock { $0 = statistics }
   }
@@ -197,7 +219,7 @@ final class EngineLoop {
     if !contents.isEmpty { isDirty = true }
     for block in contents.releases { scheduler.unpin(block) }
     if let tiers, !contents.reports.isEmpty {
-      let now = ContinuousClock.now
+      let now = clock.now
       for report in contents.reports { tiers.collect(report, for: scheduler, now: now) }
     }
     for command in contents.commands { handle(command) }
@@ -252,8 +274,8 @@ final class EngineLoop {
     tiers?.stop(scheduler)
     report()
     // Blocks are read by others until their pins come back; the memory itself lives as long as its last reader.
-    let end = ContinuousClock.now + configuration.stopGracePeriod
-    while scheduler.pool.pinTotal > 0, ContinuousClock.now < end {
+    let end = clock.now + configuration.stopGracePeriod
+    while scheduler.pool.pinTotal > 0, clock.now < end {
       mailbox.take(into: &contents, waiting: 0.05)
       handle(contents)
       endEverything(error)

@@ -93,6 +93,8 @@ final class EngineMailbox: Sendable {
     }
   }
 
+  var hasMail: Bool { state.withLock { !$0.contents.isEmpty } }
+
   /// Takes everything that came, waiting up to `seconds` for something to come.
   func take(into contents: inout Contents, waiting seconds: Double) {
     contents.commands.removeAll(keepingCapacity: true)

@@ -9,6 +9,12 @@ struct EngineThread {
 
   init(loop: EngineLoop) { self.loop = loop }
 
+  /// One pass on the caller's thread.
+  func turn() -> EngineTurn {
+    precondition(!isStarted, "the engine runs on its own thread")
+    return loop.turnByHand()
+  }
+
   mutating func start() {
     guard !isStarted else { return }
     isStarted = true

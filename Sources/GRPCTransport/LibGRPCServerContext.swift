@@ -7,6 +7,11 @@ public struct LibGRPCServerContext: ServerContext.TransportSpecific {
   public var deadline: ContinuousClock.Instant?
   /// The names in the client's verified certificate; empty without mutual TLS.
   public var peerIdentities: [String]
+
+  package init(deadline: ContinuousClock.Instant?, peerIdentities: [String] = []) {
+    self.deadline = deadline
+    self.peerIdentities = peerIdentities
+  }
 }
 
 extension ServerContext {

@@ -19,8 +19,10 @@ public final class SendingHandoff: Sendable {
   private let state: Lock<State>
   private let wakes: AsyncStream<Void>
   private let wake: AsyncStream<Void>.Continuation
+  private let clock: ServingClock
 
-  public init(firstIndex: Int) {
+  public init(firstIndex: Int, clock: ServingClock = .continuous) {
+    self.clock = clock
     state = Lock(State(sender: HandoffSender(firstIndex: firstIndex)))
     (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
@@ -103,14 +105,14 @@ public final class SendingHandoff: Sendable {
   /// - Throws: `deadlineExceeded` when nothing moved for `limit`.
   func watch(limit: Duration) async throws {
     var last = 0
-    var since = ContinuousClock.now
+    var since = clock.now
     while true {
-      try await Task.sleep(for: min(limit / 4, .seconds(1)))
+      try await clock.sleep(for: min(limit / 4, .seconds(1)))
       let (isHeldUp, progress) = state.withLock { ($0.isWriting || $0.sender.waitingBlocks > 0, $0.progress) }
       if !isHeldUp || progress != last {
         last = progress
-        since = .now
-      } else if .now - since > limit {
+        since = clock.now
+      } else if clock.now - since > limit {
         throw ServingError(.deadlineExceeded, "the receiver of the blocks took nothing for \(limit)")
       }
     }

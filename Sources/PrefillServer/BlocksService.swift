@@ -15,15 +15,18 @@ public struct BlocksService: RegistrableRPCService {
   private let worker: WorkerState
   private let statistics: TransferStatistics
   private let stallTimeout: Duration
+  private let clock: ServingClock
 
   /// - Parameter stallTimeout: how long a receiver may take nothing while blocks wait for it.
   public init(
-    engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60)
+    engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60),
+    clock: ServingClock = .continuous
   ) {
     self.engine = engine
     self.worker = worker
     self.statistics = statistics
     self.stallTimeout = stallTimeout
+    self.clock = clock
   }
 
   public func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
@@ -47,14 +50,14 @@ public struct BlocksService: RegistrableRPCService {
     }
     let hashes = try check(open)
     let firstIndex = Int(open.firstIndex)
-    let handoff = SendingHandoff(firstIndex: firstIndex)
-    let start = ContinuousClock.now
+    let handoff = SendingHandoff(firstIndex: firstIndex, clock: clock)
+    let start = clock.now
     var isComplete = false
     defer {
       handoff.abandon()
       let blocks = handoff.sentBlocks
       let bytes = blocks * engine.layout.blockBytes()
-      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      let seconds = (clock.now - start) / .seconds(1)
       statistics.count { [isComplete] counts in
         counts.sentBlocks += blocks
         counts.sentBytes += bytes

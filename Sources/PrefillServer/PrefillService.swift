@@ -14,15 +14,18 @@ public struct PrefillService: RegistrableRPCService {
   private let worker: WorkerState
   private let statistics: TransferStatistics
   private let stallTimeout: Duration
+  private let clock: ServingClock
 
   /// - Parameter stallTimeout: how long a receiver may take nothing while blocks wait for it.
   public init(
-    engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60)
+    engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60),
+    clock: ServingClock = .continuous
   ) {
     self.engine = engine
     self.worker = worker
     self.statistics = statistics
     self.stallTimeout = stallTimeout
+    self.clock = clock
   }
 
   public func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
@@ -46,15 +49,15 @@ public struct PrefillService: RegistrableRPCService {
       throw ServingError(.invalidArgument, "a hand-off begins with open")
     }
     let handle = try engine.prefill(request(open, deadline: deadline), heldBlocks: Int(open.heldBlocks))
-    let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks))
-    let start = ContinuousClock.now
+    let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks), clock: clock)
+    let start = clock.now
     var isComplete = false
     defer {
       handle.cancel()
       handoff.abandon()
       let blocks = handoff.sentBlocks
       let bytes = blocks * engine.layout.blockBytes()
-      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      let seconds = (clock.now - start) / .seconds(1)
       statistics.count { [isComplete] counts in
         counts.sentBlocks += blocks
         counts.sentBytes += bytes

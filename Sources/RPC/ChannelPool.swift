@@ -30,7 +30,10 @@ public final class ChannelPool: Sendable {
     public init() {}
   }
 
-  public typealias Client = GRPCClient<LibGRPCClientTransport>
+  public typealias Client = GRPCClient<PooledTransport>
+
+  /// Makes the transport to an address.
+  package typealias Connect = @Sendable (ServerAddress, Purpose) throws -> PooledTransport
 
   private struct Key: Hashable {
     var address: ServerAddress
@@ -39,7 +42,7 @@ public final class ChannelPool: Sendable {
 
   private struct Entry {
     let client: Client
-    let transport: LibGRPCClientTransport
+    let transport: PooledTransport
     var users = 0
     var lastUse: ContinuousClock.Instant
   }
@@ -50,22 +53,34 @@ public final class ChannelPool: Sendable {
   }
 
   private let configuration: Configuration
-  private let queues: [Purpose: CompletionQueue]
+  private let connect: Connect
   private let now: @Sendable () -> ContinuousClock.Instant
   private let state = Lock(State())
 
   /// - Parameter now: the clock, for tests.
   /// - Throws: `ServingError` where no threads can be had.
-  public init(
+  public convenience init(
     configuration: Configuration = .init(), now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
   ) throws(ServingError) {
-    self.configuration = configuration
-    self.now = now
+    let queues: [Purpose: CompletionQueue]
     do {
       queues = [.tokens: try CompletionQueue(name: "grpc-tokens"), .blocks: try CompletionQueue(name: "grpc-blocks")]
     } catch {
       throw ServingError(any: error)
     }
+    self.init(configuration: configuration, now: now) { address, purpose in
+      try Self.connect(to: address, for: purpose, configuration, queues)
+    }
+  }
+
+  /// - Parameter connect: makes the transports, in a simulation for example.
+  package init(
+    configuration: Configuration = .init(), now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+    connect: @escaping Connect
+  ) {
+    self.configuration = configuration
+    self.now = now
+    self.connect = connect
   }
 
   deinit { close() }
@@ -104,7 +119,7 @@ public final class ChannelPool: Sendable {
   }
 
   private func acquire(_ key: Key) throws(ServingError) -> Client {
-    var closed: [LibGRPCClientTransport] = []
+    var closed: [PooledTransport] = []
     defer { for transport in closed { transport.beginGracefulShutdown() } }
     return try state.withLock { state throws(ServingError) -> Client in
       if state.isClosed { throw ServingError(.unavailable, "the server is shutting down") }
@@ -140,9 +155,9 @@ public final class ChannelPool: Sendable {
     }
   }
 
-  private func expire(in state: inout State, except kept: Key? = nil) -> [LibGRPCClientTransport] {
+  private func expire(in state: inout State, except kept: Key? = nil) -> [PooledTransport] {
     let limit = now().advanced(by: .zero - configuration.idleTimeout)
-    var closed: [LibGRPCClientTransport] = []
+    var closed: [PooledTransport] = []
     for (key, entry) in state.entries where entry.users == 0 && entry.lastUse < limit && key != kept {
       closed.append(entry.transport)
       state.entries.removeValue(forKey: key)
@@ -151,19 +166,26 @@ public final class ChannelPool: Sendable {
   }
 
   private func makeEntry(_ key: Key) throws(ServingError) -> Entry {
-    var settings = LibGRPCClientTransport.Configuration()
-    settings.security = configuration.security
-    settings.limits = configuration.limits
-    settings.keepalive = configuration.keepalive
-    settings.maxConcurrentCalls = configuration.maxConcurrentCallsPerChannel
-    settings.http2 = key.purpose == .blocks ? .bulk : .small
     do {
-      let transport = try LibGRPCClientTransport(
-        target: key.address.description, configuration: settings, queue: queues[key.purpose])
+      let transport = try connect(key.address, key.purpose)
       let client = Client(transport: transport, interceptors: configuration.interceptors)
       return Entry(client: client, transport: transport, users: 1, lastUse: now())
     } catch {
       throw ServingError(any: error)
     }
+  }
+
+  private static func connect(
+    to address: ServerAddress, for purpose: Purpose, _ configuration: Configuration,
+    _ queues: [Purpose: CompletionQueue]
+  ) throws -> PooledTransport {
+    var settings = LibGRPCClientTransport.Configuration()
+    settings.security = configuration.security
+    settings.limits = configuration.limits
+    settings.keepalive = configuration.keepalive
+    settings.maxConcurrentCalls = configuration.maxConcurrentCallsPerChannel
+    settings.http2 = purpose == .blocks ? .bulk : .small
+    return .network(
+      try LibGRPCClientTransport(target: address.description, configuration: settings, queue: queues[purpose]))
   }
 }

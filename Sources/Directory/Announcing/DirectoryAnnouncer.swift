@@ -14,6 +14,7 @@ public final class DirectoryAnnouncer: Sendable {
 
   private let directory: any BlockDirectory
   private let configuration: AnnouncerConfiguration
+  private let clock: ServingClock
   private let record: @Sendable () async -> WorkerRecord
   private let changes: @Sendable () async -> CacheChanges
   private let state: Lock<State>
@@ -23,10 +24,12 @@ public final class DirectoryAnnouncer: Sendable {
   ///   - changes: what changed in the prefix cache since it was last asked.
   public init(
     directory: any BlockDirectory, configuration: AnnouncerConfiguration = AnnouncerConfiguration(),
+    clock: ServingClock = .continuous,
     record: @escaping @Sendable () async -> WorkerRecord, changes: @escaping @Sendable () async -> CacheChanges
   ) {
     self.directory = directory
     self.configuration = configuration
+    self.clock = clock
     self.record = record
     self.changes = changes
     state = Lock(State(book: AnnouncementBook(blockLifetime: configuration.blockLifetime)))
@@ -37,12 +40,12 @@ public final class DirectoryAnnouncer: Sendable {
   /// would try the worker as a last resort.
   public func run() async {
     while !Task.isCancelled {
-      await poll()
-      do { try await Task.sleep(for: configuration.pollInterval) } catch { break }
+      await poll(now: clock.now)
+      do { try await clock.sleep(for: configuration.pollInterval) } catch { break }
     }
     let record = await record()
     if record.isDraining {
-      await renewLease(now: .now)
+      await renewLease(now: clock.now)
     } else {
       // Nothing is lost if that fails: the lease expires.
       try? await directory.withdrawLease(record.reference)

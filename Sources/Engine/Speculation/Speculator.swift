@@ -16,6 +16,7 @@ struct Speculator {
 
   private let configuration: EngineConfiguration
   private let maximumContextLength: Int
+  private let clock: ServingClock
   private(set) var drafter: DraftModelProposer?
   private var history = SuffixHistory()
   private var answers = AnswerLengths()
@@ -37,10 +38,11 @@ struct Speculator {
 
   init(
     configuration: EngineConfiguration, maximumContextLength: Int, draftExecutor: (any ModelExecutor)?,
-    endOfGeneration: [TokenID]
+    endOfGeneration: [TokenID], clock: ServingClock
   ) {
     self.configuration = configuration
     self.maximumContextLength = maximumContextLength
+    self.clock = clock
     // A draft model is worth a try; that a text repeats itself remains to be seen.
     acceptance = configuration.specMethod == .draft ? 0.8 : 0.5
     statistics = SpeculationStatistics(method: configuration.specMethod)
@@ -63,8 +65,8 @@ struct Speculator {
   /// - Parameter costs: what steps without prompt tokens take, sampling included.
   mutating func propose(for running: [Sequence], of requests: [UInt64: ActiveRequest], costs: StepCostLine) {
     guard configuration.speculates else { return }
-    let start = ContinuousClock.now
-    defer { seconds = (ContinuousClock.now - start).seconds }
+    let start = clock.now
+    defer { seconds = (clock.now - start).seconds }
     drafter?.beginStep(running.lazy.map(\.id))
     estimate(costs, batchSize: running.count)
     isShared = running.contains { !$0.isDecoding }

@@ -8,12 +8,14 @@ final class StaticWorkers: Sendable {
   private let addresses: [ServerAddress]
   private let channels: ChannelPool
   private let timeout: Duration
+  private let clock: ServingClock
   private let round = Lock(0)
 
-  init(addresses: [ServerAddress], channels: ChannelPool, timeout: Duration = .seconds(2)) {
+  init(addresses: [ServerAddress], channels: ChannelPool, timeout: Duration = .seconds(2), clock: ServingClock) {
     self.addresses = addresses
     self.channels = channels
     self.timeout = timeout
+    self.clock = clock
   }
 
   /// Those that answered in time.
@@ -33,11 +35,11 @@ final class StaticWorkers: Sendable {
   }
 
   private func describe(_ address: ServerAddress, round: Int) async throws -> WorkerRecord {
-    let deadline = ContinuousClock.now + timeout
+    let deadline = clock.now + timeout
     return try await channels.withClient(of: address, for: .tokens) { client in
       let worker = Baton_V1_Worker.Client(wrapping: client)
-      let description = try await worker.describe(Baton_V1_DescribeRequest(), options: .until(deadline))
-      let statistics = try await worker.statistics(Baton_V1_StatisticsRequest(), options: .until(deadline))
+      let description = try await worker.describe(Baton_V1_DescribeRequest(), options: .until(deadline, on: clock))
+      let statistics = try await worker.statistics(Baton_V1_StatisticsRequest(), options: .until(deadline, on: clock))
       return try WorkerRecord(description, statistics, address: address, sequence: round)
     }
   }

@@ -17,15 +17,17 @@ public final class WorkerRegistry: Sendable {
   private let directory: (any BlockDirectory)?
   private let describe: Describe?
   private let configuration: RoutingConfiguration
+  private let clock: ServingClock
   private let state: Lock<State>
 
   public init(
     directory: (any BlockDirectory)?, configuration: RoutingConfiguration = RoutingConfiguration(),
-    describe: Describe? = nil
+    describe: Describe? = nil, clock: ServingClock = .continuous
   ) {
     self.directory = directory
     self.describe = describe
     self.configuration = configuration
+    self.clock = clock
     state = Lock(State(leased: Roster(grace: configuration.leaseGrace), fixed: Roster(grace: configuration.leaseGrace)))
   }
 
@@ -33,19 +35,19 @@ public final class WorkerRegistry: Sendable {
   public func run() async {
     while !Task.isCancelled {
       await refresh()
-      do { try await Task.sleep(for: configuration.refreshInterval) } catch { return }
+      do { try await clock.sleep(for: configuration.refreshInterval) } catch { return }
     }
   }
 
   public func refresh() async {
     if let directory, let records = try? await directory.workers() {
-      let now = ContinuousClock.now
+      let now = clock.now
       state.withLock { $0.leased.merge(records, now: now) }
     }
     if let describe {
       let records = await describe()
       if Task.isCancelled { return }
-      let now = ContinuousClock.now
+      let now = clock.now
       state.withLock { $0.fixed.merge(records, now: now) }
     }
     state.withLock { $0.hasAnswered = true }
@@ -68,7 +70,7 @@ public final class WorkerRegistry: Sendable {
   }
 
   public func suspect(_ reference: WorkerReference) {
-    let until = ContinuousClock.now + configuration.suspicion
+    let until = clock.now + configuration.suspicion
     state.withLock { state in
       state.leased.suspect(reference, until: until)
       state.fixed.suspect(reference, until: until)

@@ -29,7 +29,7 @@ final class DecodeStream: Sendable {
   ///   - onFirst: called when the worker has given its first answer.
   /// - Throws: what ended the stream early, or `internalError` when it ended well before the samples did.
   func run(
-    _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client, deadline: ContinuousClock.Instant,
+    _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client, options: CallOptions,
     into sink: GenerationSink, onFirst: @escaping @Sendable () -> Void
   ) async throws {
     state.withLock { state in
@@ -37,7 +37,7 @@ final class DecodeStream: Sendable {
       state.hasAnswered = false
     }
     try await Baton_V1_Decode.Client(wrapping: client).decode(
-      request: ClientRequest(message: message), options: .until(deadline)
+      request: ClientRequest(message: message), options: options
     ) { response in
       for try await part in response.messages {
         let (news, isFirst) = try self.take(part)

@@ -14,8 +14,9 @@ struct GenerationRun {
   let configuration: RoutingConfiguration
   let metrics: RouterMetrics
   let logger: Logger
+  let clock: ServingClock
 
-  private let start = ContinuousClock.now
+  private let start: ContinuousClock.Instant
   private let stream: DecodeStream
   private var chains: RoutePlanner.Chains
   private var excluded: Set<WorkerReference> = []
@@ -27,7 +28,7 @@ struct GenerationRun {
 
   init(
     request: PreparedRequest, sink: GenerationSink, planner: RoutePlanner, channels: ChannelPool,
-    configuration: RoutingConfiguration, metrics: RouterMetrics, logger: Logger
+    configuration: RoutingConfiguration, metrics: RouterMetrics, logger: Logger, clock: ServingClock
   ) {
     self.request = request
     self.sink = sink
@@ -36,6 +37,8 @@ struct GenerationRun {
     self.configuration = configuration
     self.metrics = metrics
     self.logger = logger
+    self.clock = clock
+    start = clock.now
     stream = DecodeStream(request)
     chains = RoutePlanner.Chains(request)
   }
@@ -74,19 +77,20 @@ struct GenerationRun {
     metrics.decided(decision, promptBlocks: hashes.count)
     let memory = planner.memory
     let tickets = memory.begin(
-      decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: .now)
+      decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: clock.now)
     defer { memory.end(tickets) }
     let message = Baton_V1_DecodeRequest(request, progress: progress, decision: decision)
     let isFirstOfAll = !progress.hasTokens
-    let onFirst: @Sendable () -> Void = { [planner, metrics, start] in
+    let onFirst: @Sendable () -> Void = { [planner, metrics, start, clock] in
       memory.finishPrefill(tickets)
       planner.registry.trust(worker.reference)
-      if isFirstOfAll { metrics.sawFirstToken(seconds: start.duration(to: .now).inSeconds) }
+      if isFirstOfAll { metrics.sawFirstToken(seconds: start.duration(to: clock.now).inSeconds) }
     }
     do {
       let address = try ServerAddress(worker.reference.address)
-      try await channels.withClient(of: address, for: .tokens) { [stream, request, sink] client in
-        try await stream.run(message, on: client, deadline: request.deadline, into: sink, onFirst: onFirst)
+      try await channels.withClient(of: address, for: .tokens) { [stream, request, sink, clock] client in
+        try await stream.run(
+          message, on: client, options: .until(request.deadline, on: clock), into: sink, onFirst: onFirst)
       }
       return nil
     } catch {
@@ -98,7 +102,7 @@ struct GenerationRun {
   private mutating func recover(from error: ServingError, _ decision: RoutingDecision) async throws(ServingError) {
     let worker = decision.decode.reference
     // A call can't end before its deadline of its own accord, so that is the client's.
-    if request.deadline <= .now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
+    if request.deadline <= clock.now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
     switch AttemptFailure(error, isCancelledHere: Task.isCancelled || sink.isCancelled) {
     case .fatal: throw error
     case .refused:
@@ -145,7 +149,7 @@ struct GenerationRun {
         retryAfter: configuration.retryAfter)
     }
     if failure.code == .resourceExhausted, !stream.progress.hasTokens { throw overloaded(failure) }
-    let now = ContinuousClock.now
+    let now = clock.now
     let since = stranded ?? now
     stranded = since
     guard since.duration(to: now) < configuration.migrationWait else {
@@ -167,7 +171,7 @@ struct GenerationRun {
 
   private func pause(_ duration: Duration) async throws(ServingError) {
     do {
-      try await Task.sleep(for: duration)
+      try await clock.sleep(for: duration)
     } catch {
       throw ServingError(.cancelled, "the request was cancelled")
     }

@@ -22,6 +22,7 @@ public final class RequestRouter: Sendable {
   private let memory: RoutingMemory
   private let planner: RoutePlanner
   private let promptThreads: PromptThreads
+  private let clock: ServingClock
   private let logger: Logger
   private let jobs: AsyncStream<GenerationJob>
   private let jobsInput: AsyncStream<GenerationJob>.Continuation
@@ -35,28 +36,32 @@ public final class RequestRouter: Sendable {
   public init(
     models: [ServedModel], directory: (any BlockDirectory)?, staticWorkers: [ServerAddress] = [],
     channels: ChannelPool, configuration: RoutingConfiguration = RoutingConfiguration(),
-    metrics registry: MetricsRegistry = MetricsRegistry(), logger: Logger = Logger(label: "baton.router")
+    metrics registry: MetricsRegistry = MetricsRegistry(), logger: Logger = Logger(label: "baton.router"),
+    clock: ServingClock = .continuous
   ) {
     served = models
     self.directory = directory
     self.channels = channels
     self.configuration = configuration
     self.logger = logger
-    let fixed = StaticWorkers(addresses: staticWorkers, channels: channels)
+    self.clock = clock
+    let fixed = StaticWorkers(addresses: staticWorkers, channels: channels, clock: clock)
     let describe: WorkerRegistry.Describe = { await fixed.describe() }
     self.registry = WorkerRegistry(
-      directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe)
+      directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe,
+      clock: clock)
     promptThreads = PromptThreads(count: configuration.numSchedulerThreads)
     metrics = RouterMetrics(registry: registry)
     memory = RoutingMemory(configuration: configuration)
     planner = RoutePlanner(
       directory: directory, registry: self.registry, memory: memory,
-      selector: WorkerSelector(configuration: configuration), metrics: metrics)
+      selector: WorkerSelector(configuration: configuration), metrics: metrics, clock: clock)
     (jobs, jobsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.maximumInFlight))
     registry.onCollect { [weak self] collector in
       guard let self else { return }
       RouterMetrics.collect(
-        collector, inFlight: inFlight, workers: self.registry.workers, directory: directory?.statistics)
+        collector, inFlight: inFlight, workers: self.registry.workers, directory: directory?.statistics,
+        now: self.clock.now)
     }
   }
 
@@ -85,9 +90,9 @@ public final class RequestRouter: Sendable {
   /// Takes nothing new and returns when nothing is under way, or after `timeout`.
   public func drain(timeout: Duration) async {
     state.withLock { $0.isDraining = true }
-    let deadline = ContinuousClock.now + timeout
-    while inFlight > 0, ContinuousClock.now < deadline {
-      do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+    let deadline = clock.now + timeout
+    while inFlight > 0, clock.now < deadline {
+      do { try await clock.sleep(for: .milliseconds(20)) } catch { return }
     }
   }
 
@@ -97,13 +102,13 @@ public final class RequestRouter: Sendable {
   ///   every worker is full, `unavailable` when there is none, and what workers say. Cancelling the task cancels the
   ///   request.
   public func generate(_ request: GenerationRequest) async throws(ServingError) -> RoutedGeneration {
-    let start = ContinuousClock.now
+    let start = clock.now
     let prepared: PreparedRequest
     do throws(ServingError) {
       try admit()
       prepared = try await prepare(request, now: start)
     } catch {
-      metrics.finished(error.code.rawValue, seconds: start.duration(to: .now).inSeconds)
+      metrics.finished(error.code.rawValue, seconds: start.duration(to: clock.now).inSeconds)
       throw error
     }
     let (updates, sink) = GenerationUpdates.makeStream(capacity: configuration.updateBacklog)
@@ -163,10 +168,10 @@ public final class RequestRouter: Sendable {
   }
 
   private func carry(_ job: GenerationJob) async {
-    let start = ContinuousClock.now
+    let start = clock.now
     let run = GenerationRun(
       request: job.request, sink: job.sink, planner: planner, channels: channels, configuration: configuration,
-      metrics: metrics, logger: logger)
+      metrics: metrics, logger: logger, clock: clock)
     let failure = await withTaskGroup(of: ServingError?.self) { group in
       group.addTask { [run] in
         var run = run
@@ -185,7 +190,7 @@ public final class RequestRouter: Sendable {
       return first ?? nil
     }
     state.withLock { $0.inFlight -= 1 }
-    metrics.finished(failure?.code.rawValue ?? "ok", seconds: start.duration(to: .now).inSeconds)
+    metrics.finished(failure?.code.rawValue ?? "ok", seconds: start.duration(to: clock.now).inSeconds)
     job.sink.finish(throwing: failure)
   }
 }

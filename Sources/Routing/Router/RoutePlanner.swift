@@ -9,6 +9,7 @@ struct RoutePlanner: Sendable {
   let memory: RoutingMemory
   let selector: WorkerSelector
   let metrics: RouterMetrics
+  let clock: ServingClock
 
   /// A request's hashes by block size, computed once.
   struct Chains: Sendable {
@@ -48,7 +49,7 @@ struct RoutePlanner: Sendable {
       prefixes?.merge(found) { $1 }
     }
     for worker in workers { _ = chains.chain(blockSize: worker.record.blockSize) }
-    let candidates = memory.candidates(workers, prefixes: prefixes, hashes: chains.hashes, now: .now)
+    let candidates = memory.candidates(workers, prefixes: prefixes, hashes: chains.hashes, now: clock.now)
     return selector.select(candidates, for: query)
   }
 
@@ -64,9 +65,9 @@ struct RoutePlanner: Sendable {
         PrefixQuery.Holder(
           worker: $0.record.id, incarnation: $0.record.reference.incarnation, epoch: $0.record.epoch)
       })
-    let start = ContinuousClock.now
+    let start = clock.now
     let found = try? await directory.longestPrefixes(query)
-    metrics.lookedUp(seconds: start.duration(to: .now).inSeconds, failed: found == nil)
+    metrics.lookedUp(seconds: start.duration(to: clock.now).inSeconds, failed: found == nil)
     return found
   }
 }

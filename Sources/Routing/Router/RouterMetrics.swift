@@ -63,7 +63,8 @@ struct RouterMetrics: Sendable {
 
   /// Values that live elsewhere, read at each exposition.
   static func collect(
-    _ collector: MetricsCollector, inFlight: Int, workers: [RegisteredWorker], directory: DirectoryStatistics?
+    _ collector: MetricsCollector, inFlight: Int, workers: [RegisteredWorker], directory: DirectoryStatistics?,
+    now: ContinuousClock.Instant
   ) {
     collector.gauge("router_in_flight", help: "Requests under way.", inFlight)
     for role in WorkerRole.allCases {
@@ -79,7 +80,7 @@ struct RouterMetrics: Sendable {
     collector.counter(
       "directory_deleted_fields", help: "Expired fields that lookups removed.", directory.deletedFields)
     if let last = directory.lastSuccess {
-      let staleness = last.duration(to: .now)
+      let staleness = last.duration(to: now)
       collector.gauge(
         "directory_staleness_seconds", help: "Time since the directory last answered.", staleness.inSeconds)
     }
