@@ -6,6 +6,9 @@ import PackageDescription
 // The sanitizers need that: each of them builds the whole graph anew.
 let coreOnly = ProcessInfo.processInfo.environment["BATON_PACKAGE"] == "core"
 
+// BATON_TESTS=KVCacheTests,EngineTests leaves the other test targets out: all of them are one program, which takes minutes.
+let chosenTests = ProcessInfo.processInfo.environment["BATON_TESTS"]?.split(separator: ",").map(String.init)
+
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let strictC: [CSetting] = [.treatAllWarnings(as: .error)]
 
@@ -154,6 +157,7 @@ let shellTests: [Target] = [
     "IntegrationTests",
     ["ServingTypes", "ServingProtos", "GRPCTransport", "ClusterHarness", "LoadHarness", grpc, grpcProtobuf, protobuf],
     exclude: ["Peers"]),
+  test("ClusterHarnessTests", ["ClusterHarness", "ServingTypes", nio, nioPosix]),
   test("TidyTests", []),
 ]
 
@@ -176,6 +180,7 @@ let package = Package(
       .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
       .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
-  targets: coreTargets + coreTests + (coreOnly ? [] : shellTargets + shellTests),
+  targets: coreTargets + (coreOnly ? [] : shellTargets)
+    + (coreTests + (coreOnly ? [] : shellTests)).filter { chosenTests?.contains($0.name) ?? true },
   swiftLanguageModes: [.v6]
 )
