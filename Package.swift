@@ -126,7 +126,8 @@ let shellTargets: [Target] = [
     name: "baton",
     dependencies: [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "ModelSimulation", "Scheduling", "Engine",
-      "LoadHarness", "RPC", "ClusterHarness", "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer", "RouterServer",
+      "LoadHarness", "RPC", "ClusterHarness", "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer",
+      "RouterServer",
       "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf, nio, nioPosix, nioHTTP1,
     ],
     swiftSettings: strict),

@@ -84,7 +84,8 @@ public final class Cluster: Sendable {
       try await waitUntil("\(router.name) sees every worker", timeout: timeout) {
         let metrics = try? await self.metrics(of: router)
         return [("prefill", self.prefill), ("decode", self.decode)].allSatisfy { role, members in
-          metrics?.value("baton_router_workers", where: ["role": role]) ?? 0 == Double(members.count(where: \.isRunning))
+          metrics?.value("baton_router_workers", where: ["role": role]) ?? 0
+            == Double(members.count(where: \.isRunning))
         }
       }
     }

@@ -33,7 +33,8 @@ public struct HTTPClient: Sendable {
       throw ServingError(.invalidArgument, "'\(address)' is no host:port")
     }
     let headers: HTTPHeaders = [
-      "Host": address, "Connection": "close", "Content-Type": "application/json", "Content-Length": "\(body.utf8.count)",
+      "Host": address, "Connection": "close", "Content-Type": "application/json",
+      "Content-Length": "\(body.utf8.count)",
     ]
     let head = HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
     let (channel, answer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

@@ -38,7 +38,8 @@ public struct RouterClient: Sendable {
   }
 
   /// Has a decode worker generate without a router.
-  public func decode(_ request: Baton_V1_DecodeRequest, timeout: Duration = .seconds(120)) async throws -> ClientAnswer {
+  public func decode(_ request: Baton_V1_DecodeRequest, timeout: Duration = .seconds(120)) async throws -> ClientAnswer
+  {
     let start = ContinuousClock.now
     return try await Baton_V1_Decode.Client(wrapping: client).decode(
       request: ClientRequest(message: request), options: .until(start + timeout)

@@ -11,6 +11,7 @@ struct Bench: AsyncParsableCommand {
         baton bench --model model.gguf
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
+        baton bench chaos --model model.gguf
         baton bench latency --model model.gguf
         baton bench offload --model model.gguf
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
@@ -18,6 +19,7 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
+      BenchChaos.self,
     ],
     defaultSubcommand: BenchEngine.self)
 }

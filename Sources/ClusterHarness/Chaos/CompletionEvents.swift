@@ -1,0 +1,59 @@
+import Foundation
+import ServingTypes
+
+/// Reads a streamed completion's server-sent events.
+struct CompletionEvents {
+  struct Choice: Decodable {
+    var index: Int
+    var text: String
+    var finish_reason: String?
+  }
+
+  enum Event {
+    case choices([Choice])
+    case done
+  }
+
+  private struct Chunk: Decodable {
+    struct Failure: Decodable {
+      var message: String
+      var code: String?
+    }
+
+    var choices: [Choice]?
+    var error: Failure?
+  }
+
+  private var rest = ""
+
+  /// - Throws: the error that the server sent in the stream.
+  mutating func take(_ text: String) throws -> [Event] {
+    rest += text
+    var events: [Event] = []
+    while let end = rest.range(of: "\n\n") {
+      let line = rest[..<end.lowerBound]
+      rest.removeSubrange(..<end.upperBound)
+      guard line.hasPrefix("data: ") else { continue }
+      let data = line.dropFirst(6)
+      if data == "[DONE]" {
+        events.append(.done)
+        continue
+      }
+      let chunk = try JSONDecoder().decode(Chunk.self, from: Data(data.utf8))
+      if let error = chunk.error { throw ServingError(.unavailable, error.message) }
+      events.append(.choices(chunk.choices ?? []))
+    }
+    return events
+  }
+
+  /// - Throws: what a status other than 200 says.
+  static func check(_ status: Int, _ body: String) throws {
+    switch status {
+    case 200: return
+    case 429: throw ServingError(.resourceExhausted, body)
+    case 400...499: throw ServingError(.invalidArgument, "HTTP \(status): \(body)")
+    case 504: throw ServingError(.deadlineExceeded, body)
+    default: throw ServingError(.unavailable, "HTTP \(status): \(body)")
+    }
+  }
+}
