@@ -38,8 +38,8 @@ import Testing
   }
 
   @Test func callsAreTheSameForTheSameSeed() {
-    let calls = ChaosCall.mix(model: "m", count: 24, systemWords: 100, seed: 3)
-    #expect(calls == ChaosCall.mix(model: "m", count: 24, systemWords: 100, seed: 3))
+    let calls = ChaosCall.mix(model: "m", count: 24, systemWords: 100, answerTokens: 8...32, seed: 3)
+    #expect(calls == ChaosCall.mix(model: "m", count: 24, systemWords: 100, answerTokens: 8...32, seed: 3))
     #expect(calls.count == 24)
     #expect(calls.contains { $0.sampling.n > 1 } && calls.contains { !$0.sampling.stop.isEmpty })
     // A later turn begins with the whole of the one before.

@@ -10,7 +10,9 @@ public struct ChaosCall: Hashable, Sendable {
 extension ChaosCall {
   /// Requests as a chat's turns make them: a few system prompts, each with questions that grow by a turn; greedy and seeded
   /// sampling, one or two samples, with and without a stop string.
-  public static func mix(model: String, count: Int, systemWords: Int, seed: UInt64) -> [ChaosCall] {
+  public static func mix(model: String, count: Int, systemWords: Int, answerTokens: ClosedRange<Int>, seed: UInt64)
+    -> [ChaosCall]
+  {
     var random = SplitMix64(seed: seed)
     func words(_ count: Int) -> String {
       (0..<count).map { _ in vocabulary[Int(random.next() % UInt64(vocabulary.count))] }.joined(separator: " ")
@@ -24,7 +26,7 @@ extension ChaosCall {
         var sampling = SamplingParameters()
         sampling.temperature = turn % 2 == 0 ? 0 : 0.8
         sampling.seed = random.next() >> 1
-        sampling.maxTokens = 16 + Int(random.next() % 5) * 20
+        sampling.maxTokens = answerTokens.lowerBound + Int(random.next() % UInt64(answerTokens.count))
         sampling.ignoreEOS = true
         if calls.count % 7 == 3 { sampling.n = 2 }
         if calls.count % 5 == 2 { sampling.stop = ["the"] }

@@ -31,7 +31,7 @@ public struct ChaosConfiguration: Codable, Hashable, Sendable {
       .kill: 20, .terminate: 8, .freeze: 14, .cut: 10, .reset: 10, .slow: 8, .stall: 8, .halfOpen: 8,
     ],
     redisFaults: Weights = [.kill: 5, .freeze: 4, .flush: 5, .reset: 3, .slow: 3, .halfOpen: 2],
-    routerFaults: Weights = [.kill: 0.5, .terminate: 1]
+    routerFaults: Weights = [.kill: 1, .terminate: 2]
   ) {
     self.duration = duration
     self.seed = seed

@@ -7,6 +7,14 @@ struct ChaosDirector: Sendable {
   let drain: Double
   /// Told of everything that is done.
   let report: @Sendable (String) -> Void
+  /// Connections that proxies ended.
+  let endedConnections = Lock(0)
+
+  init(targets: [String: ChaosFleet.Target], drain: Double, report: @escaping @Sendable (String) -> Void) {
+    self.targets = targets
+    self.drain = drain
+    self.report = report
+  }
 
   /// - Throws: `notFound` for a target that is none, `deadlineExceeded` for a process that does not end or start.
   func run(_ schedule: ChaosSchedule) async throws {
@@ -42,13 +50,13 @@ struct ChaosDirector: Sendable {
       member.freeze()
       defer { member.thaw() }
       try await Task.sleep(until: end)
-    case .cut: try await target.proxy?.end(.close)
-    case .reset: try await target.proxy?.end(.reset)
+    case .cut: try await endConnections(of: target, .close)
+    case .reset: try await endConnections(of: target, .reset)
     case .slow: try await change(target, .slow(.seconds(event.delay)), until: end)
     case .stall: try await change(target, .stalled, until: end)
     case .halfOpen:
       try await change(target, .stalled, until: end)
-      try await target.proxy?.end(.reset)
+      try await endConnections(of: target, .reset)
     case .flush: try await RedisFlush.run(port: target.port)
     }
   }
@@ -56,6 +64,11 @@ struct ChaosDirector: Sendable {
   private func begin(_ member: ClusterMember) async throws {
     try member.start()
     try await member.waitUntilReady()
+  }
+
+  private func endConnections(of target: ChaosFleet.Target, _ ending: FaultProxy.Ending) async throws {
+    let count = try await target.proxy?.end(ending) ?? 0
+    endedConnections.withLock { $0 += count }
   }
 
   private func change(

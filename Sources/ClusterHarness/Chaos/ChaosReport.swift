@@ -20,9 +20,19 @@ public struct ChaosReport: Encodable, Sendable {
   /// Of right answers, seconds.
   public var latencyMedian: Double
   public var latencyP99: Double
+  public var latencyMost: Double
+  /// By proxies.
+  public var endedConnections: Int
+  /// Times that a router reopened a stream elsewhere, those that routers counted before they were killed left out.
+  public var movedRequests: Int
   public var bars: [Bar]
 
-  init(configuration: ChaosConfiguration, schedule: ChaosSchedule, tallies: [ChaosTally.Counts], leaks: [String]) {
+  init(
+    configuration: ChaosConfiguration, schedule: ChaosSchedule, tallies: [ChaosTally.Counts], leaks: [String],
+    endedConnections: Int, movedRequests: Int
+  ) {
+    self.endedConnections = endedConnections
+    self.movedRequests = movedRequests
     self.configuration = configuration
     faults = schedule.events.reduce(into: [:]) { $0[$1.fault.rawValue, default: 0] += 1 }
     let starts = [0] + schedule.events.map(\.at) + [configuration.duration]
@@ -38,6 +48,7 @@ public struct ChaosReport: Encodable, Sendable {
     let latencies = tallies.flatMap(\.latencies)
     latencyMedian = latencies.median
     latencyP99 = latencies.quantile(0.99)
+    latencyMost = latencies.max() ?? 0
     let wanted = tallies.reduce(0) { $0 + $1.wanted }
     func bar(_ figure: String, _ value: Double, _ direction: Bar.Direction, _ limit: Double, _ unit: String) -> Bar {
       Bar(work: "chaos", figure: figure, ours: value, baseline: nil, direction, bar: limit, unit: unit)
@@ -59,8 +70,9 @@ public struct ChaosReport: Encodable, Sendable {
       "faults: \(strikes)",
       "calls: \(right) right, \(brokenOff) broken off by the client, \(hung) hung, \(wrong.count) wrong, failed:"
         + " \(ends.isEmpty ? "none" : ends); \(retries) sent again",
+      "\(endedConnections) connections ended by proxies, \(movedRequests) streams reopened elsewhere",
       "latency of right answers: median \(FigureText.decimal(latencyMedian, places: 2)) s, p99"
-        + " \(FigureText.decimal(latencyP99, places: 2)) s",
+        + " \(FigureText.decimal(latencyP99, places: 2)) s, most \(FigureText.decimal(latencyMost, places: 2)) s",
     ]
     lines += failureExamples.sorted { $0.key < $1.key }.map { "first \($0.key): \($0.value)" }
     lines += wrong.prefix(5).map { "WRONG \($0)" }

@@ -51,20 +51,22 @@ public struct ChaosRun: Sendable {
     configuration.report("starting the fleets")
     return try await ChaosFleet.run(real, drain: configuration.faults.drain) { real in
       try await ChaosFleet.run(simulated, drain: configuration.faults.drain) { simulated in
-        try await torment([(real, Self.realLoad, 120), (simulated, Self.simulatedLoad, 400)])
+        try await torment([
+          (real, Self.realLoad, 120, 16...128), (simulated, Self.simulatedLoad, 400, 32...400),
+        ])
       }
     }
   }
 
   private func torment(
-    _ fleets: [(fleet: ChaosFleet, load: ChaosLoad.Configuration, systemWords: Int)]
+    _ fleets: [(fleet: ChaosFleet, load: ChaosLoad.Configuration, systemWords: Int, answerTokens: ClosedRange<Int>)]
   ) async throws -> ChaosReport {
     var loads: [ChaosLoad] = []
-    for (number, (fleet, load, systemWords)) in fleets.enumerated() {
+    for (number, (fleet, load, systemWords, answerTokens)) in fleets.enumerated() {
       configuration.report("asking \(fleet.name) for the right answers")
       let calls = ChaosCall.mix(
         model: fleet.name, count: Self.callCount, systemWords: systemWords,
-        seed: configuration.faults.seed &+ UInt64(number))
+        answerTokens: answerTokens, seed: configuration.faults.seed &+ UInt64(number))
       loads.append(
         ChaosLoad(
           configuration: load, calls: calls, answers: try await rightAnswers(calls, fleet), routers: fleet.transports,
@@ -83,10 +85,16 @@ public struct ChaosRun: Sendable {
       try await group.waitForAll()
     }
     configuration.report("looking for leaks")
-    var leaks: [String] = []
-    for each in fleets { leaks += await each.fleet.leaks() }
+    var (leaks, moved) = ([String](), 0)
+    for each in fleets {
+      leaks += await each.fleet.leaks()
+      for router in each.fleet.cluster.routers {
+        moved += Int(try await each.fleet.cluster.metrics(of: router).value("baton_router_migrations_total") ?? 0)
+      }
+    }
     return ChaosReport(
-      configuration: configuration.faults, schedule: schedule, tallies: loads.map(\.tally.counts), leaks: leaks)
+      configuration: configuration.faults, schedule: schedule, tallies: loads.map(\.tally.counts), leaks: leaks,
+      endedConnections: director.endedConnections.withLock { $0 }, movedRequests: moved)
   }
 
   /// Through one router, one after the other; each twice, since what is right does not depend on what is cached.
