@@ -59,10 +59,11 @@ let coreTargets: [Target] = [
   core("Scheduling", ["ServingTypes", "KVCache"]),
   core("SpeculativeDecoding", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling"]),
   core("Engine", ["ServingTypes", "ModelRuntime", "KVCache", "Scheduling", "SpeculativeDecoding"]),
-  core("LoadHarness", ["ServingTypes", "KVCache", "Engine"]),
-  core("ServingTestKit", ["ServingTypes", "ModelRuntime", "ModelSimulation", "KVCache", "Engine"]),
   .systemLibrary(name: "CHiredis"),
-  core("Directory", ["ServingTypes", "CHiredis"]),
+  .systemLibrary(name: "CTLS"),
+  core("Directory", ["ServingTypes", "Observability", "CHiredis", "COpenSSL", "CTLS"]),
+  core("LoadHarness", ["ServingTypes", "KVCache", "Engine", "Directory"]),
+  core("ServingTestKit", ["ServingTypes", "ModelRuntime", "ModelSimulation", "KVCache", "Engine"]),
 ]
 
 let coreTests: [Target] = [
@@ -76,7 +77,7 @@ let coreTests: [Target] = [
   test("SpeculativeDecodingTests", ["SpeculativeDecoding", "ModelRuntime", "ServingTestKit"]),
   test("EngineTests", ["Engine", "ServingTestKit"]),
   test("LoadHarnessTests", ["LoadHarness", "Engine", "ServingTypes", "ServingTestKit"]),
-  test("DirectoryTests", ["Directory"]),
+  test("DirectoryTests", ["Directory", "ServingTypes", "Observability"]),
 ]
 
 let shellTargets: [Target] = [

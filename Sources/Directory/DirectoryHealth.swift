@@ -2,6 +2,6 @@
 public enum DirectoryHealth: Hashable, Sendable {
   case connected
   case disconnected(reason: String)
-  /// Connected, but a call was answered with an error.
-  case failing(reason: String)
+  /// Connected, but a call failed; told once for each kind until all is well again.
+  case failing(DirectoryFailure, reason: String)
 }

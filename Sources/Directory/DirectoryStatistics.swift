@@ -4,6 +4,8 @@ public struct DirectoryStatistics: Hashable, Sendable {
   public static let slotRanges = 16
 
   public var isConnected = true
+  /// Servers that are asked: one, or a cluster's masters.
+  public var servers = 1
   /// Commands that wait for the connection.
   public var pendingCommands = 0
   public var lookups = 0
@@ -17,7 +19,15 @@ public struct DirectoryStatistics: Hashable, Sendable {
   public var deletedFields = 0
   /// Calls that failed, of any kind.
   public var errors = 0
+  /// The same by kind; keys without a block's data are counted one by one.
+  public var failures: [DirectoryFailure: Int] = [:]
   public var reconnects = 0
+  /// Times that a cluster sent a command elsewhere.
+  public var redirections = 0
+  /// Times that a cluster's slots were asked for.
+  public var topologyRefreshes = 0
+  /// Times that a server was restarted or replaced, and may have forgotten what it was told.
+  public var possibleLosses = 0
   /// Of the last call that succeeded; nil before the first.
   public var lastSuccess: ContinuousClock.Instant?
 

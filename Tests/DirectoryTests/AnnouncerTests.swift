@@ -1,5 +1,4 @@
 import Directory
-import Foundation
 import ServingTypes
 import Testing
 
@@ -132,12 +131,7 @@ struct AnnouncerTests {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await announcer.run() }
       try await eventually("not announced") { try await depth(directory, blocks) == 700 }
-      let flush = Process()
-      flush.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-      flush.arguments = ["redis-cli", "-s", server.socket, "FLUSHALL"]
-      flush.standardOutput = FileHandle.nullDevice
-      try flush.run()
-      flush.waitUntilExit()
+      try server.ask("FLUSHALL")
       try await eventually("not announced after FLUSHALL") { try await depth(directory, blocks) == 700 }
       server.kill()
       cache.change(added: other, removed: blocks[100...].reversed())

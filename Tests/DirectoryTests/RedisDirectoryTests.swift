@@ -8,7 +8,7 @@ import Testing
 struct RedisDirectoryTests {
   static let impatient = RedisConfiguration(
     commandTimeout: .milliseconds(500), lookupTimeout: .seconds(30), minimumBackoff: .milliseconds(10),
-    maximumBackoff: .milliseconds(50))
+    maximumBackoff: .milliseconds(50), quietTime: .zero)
 
   /// A log of changes of health.
   final class Log: Sendable {
@@ -25,16 +25,6 @@ struct RedisDirectoryTests {
         }
       }
     }
-  }
-
-  func redis(_ server: RedisServer, _ arguments: String...) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["redis-cli", "-s", server.socket] + arguments
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0)
   }
 
   func blockKey(_ block: CachedBlock) -> String { "baton:block:{\(block.chain)}:\(digest):\(block.hash)" }
@@ -98,9 +88,9 @@ struct RedisDirectoryTests {
       address: RedisAddress(endpoint: .unix(path: server.socket)), configuration: Self.impatient,
       onChange: { log.append($0) })
     let blocks = chain(4)
-    try redis(server, "SET", blockKey(blocks[2]), "not a hash")
-    try redis(server, "SET", "baton:{workers}:roster", "not a sorted set")
-    try redis(server, "SET", "baton:{workers}:lease:a", "not a hash")
+    try server.ask("SET", blockKey(blocks[2]), "not a hash")
+    try server.ask("SET", "baton:{workers}:roster", "not a sorted set")
+    try server.ask("SET", "baton:{workers}:lease:a", "not a hash")
     #expect(try await directory.workers() == [])
     #expect(try await !directory.renewLease(record("a"), lifetime: .seconds(600)))
     #expect(try await directory.workers() == [record("a")], "leases mend their keys")
@@ -110,7 +100,7 @@ struct RedisDirectoryTests {
     #expect(depth == 2)
     #expect(directory.statistics.lookupErrors == 1)
     await eventually("one entry per change") { log.kinds == ["connected", "failing"] }
-    try redis(server, "DEL", blockKey(blocks[2]))
+    try server.ask("DEL", blockKey(blocks[2]))
     try await directory.announce(blocks, as: announcing("a"), lifetime: .seconds(600))
     #expect(try await directory.depths(blocks, [("a", 1, 0)]) == ["a": 4])
     await eventually("one entry per change") { log.kinds == ["connected", "failing", "connected"] }
@@ -121,9 +111,9 @@ struct RedisDirectoryTests {
     let directory = try RedisDirectory(
       address: RedisAddress(endpoint: .unix(path: server.socket)), configuration: Self.impatient)
     for name in ["a", "b", "c"] { _ = try await directory.renewLease(record(name), lifetime: .seconds(600)) }
-    try redis(server, "HSET", "baton:{workers}:lease:b", "block_size", "many")
+    try server.ask("HSET", "baton:{workers}:lease:b", "block_size", "many")
     #expect(try await directory.workers().map(\.id.value) == ["a", "c"])
-    try redis(server, "DEL", "baton:{workers}:lease:c")
+    try server.ask("DEL", "baton:{workers}:lease:c")
     #expect(try await directory.workers().map(\.id.value) == ["a"])
   }
 
@@ -133,7 +123,7 @@ struct RedisDirectoryTests {
       address: RedisAddress(endpoint: .unix(path: server.socket)), configuration: Self.impatient)
     let blocks = chain(1)
     for value in ["", "x", "0000000000000001:z:0:99999999999", "0000000000000001:d:0:1", "::::"] {
-      try redis(server, "HSET", blockKey(blocks[0]), "a", value)
+      try server.ask("HSET", blockKey(blocks[0]), "a", value)
       #expect(try await directory.depths(blocks, [("a", 1, 0)]) == [:], "value \(value)")
     }
   }
@@ -143,7 +133,7 @@ struct RedisDirectoryTests {
     let directory = try RedisDirectory(
       address: RedisAddress(endpoint: .unix(path: server.socket)), configuration: Self.impatient)
     _ = try await directory.renewLease(record("a"), lifetime: .seconds(600))
-    try redis(server, "SCRIPT", "FLUSH")
+    try server.ask("SCRIPT", "FLUSH")
     #expect(try await directory.renewLease(record("a"), lifetime: .seconds(600)))
   }
 
@@ -153,7 +143,7 @@ struct RedisDirectoryTests {
       address: RedisAddress(endpoint: .unix(path: server.socket)), configuration: Self.impatient)
     let blocks = chain(1)
     for worker in 0..<40 {
-      try redis(server, "HSET", blockKey(blocks[0]), "gone\(worker)", "0000000000000001:d:0:1000")
+      try server.ask("HSET", blockKey(blocks[0]), "gone\(worker)", "0000000000000001:d:0:1000")
     }
     try await directory.announce(blocks, as: announcing("a"), lifetime: .seconds(600))
     #expect(try await directory.depths(blocks, [("a", 1, 0)]) == ["a": 1])

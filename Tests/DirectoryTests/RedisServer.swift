@@ -10,13 +10,21 @@ final class RedisServer: @unchecked Sendable {  // safe: one test uses it, from 
   static var isInstalled: Bool { executable != nil }
 
   let folder: URL
-  private let arguments: [String]
+  /// On the loopback; nil where only the socket is listened on.
+  let port: Int?
+  /// Those of the next start.
+  var arguments: [String]
   private var process: Process?
 
   var socket: String { folder.appendingPathComponent("redis.sock").path }
 
-  init(_ arguments: [String] = []) throws {
+  /// Comes before the arguments.
+  private let configurationFile: String?
+
+  init(_ arguments: [String] = [], port: Int? = nil, configurationFile: String? = nil) throws {
     self.arguments = arguments
+    self.port = port
+    self.configurationFile = configurationFile
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("baton-redis-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try start()
@@ -32,7 +40,9 @@ final class RedisServer: @unchecked Sendable {  // safe: one test uses it, from 
     let process = Process()
     process.executableURL = URL(fileURLWithPath: try #require(Self.executable))
     process.arguments =
-      ["--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", folder.path] + arguments
+      (configurationFile.map { [$0] } ?? [])
+      + ["--port", "\(port ?? 0)", "--bind", "127.0.0.1", "--unixsocket", socket, "--save", "", "--appendonly", "no"]
+      + ["--dir", folder.path] + arguments
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     try? FileManager.default.removeItem(atPath: socket)
@@ -61,6 +71,44 @@ final class RedisServer: @unchecked Sendable {  // safe: one test uses it, from 
   func kill() { signal(SIGKILL, wait: true) }
   func freeze() { signal(SIGSTOP, wait: false) }
   func thaw() { signal(SIGCONT, wait: false) }
+
+  /// Runs a command by redis-cli and returns what it prints.
+  @discardableResult
+  func ask(_ arguments: String..., login: String? = nil) throws -> String {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments =
+      ["redis-cli", "-s", socket] + (login.map { ["-a", $0, "--no-auth-warning"] } ?? []) + arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0)
+    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// Ports of the loopback that nobody listens on.
+  static func freePorts(_ count: Int) throws -> [Int] {
+    var descriptors: [Int32] = []
+    defer { for descriptor in descriptors { close(descriptor) } }
+    return try (0..<count).map { _ in
+      let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      descriptors.append(descriptor)
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+      var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+      let isBound = withUnsafeMutablePointer(to: &address) { address in
+        address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+        }
+      }
+      try #require(isBound)
+      return Int(UInt16(bigEndian: address.sin_port))
+    }
+  }
 
   private func signal(_ number: Int32, wait: Bool) {
     guard let process, process.isRunning else { return }

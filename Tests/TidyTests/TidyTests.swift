@@ -51,10 +51,10 @@ import Testing
   /// The order of docs/design.md: a target imports those above it, never one below.
   @Test func importsGoUpwards() {
     let order = [
-      "CKernels", "CRoofline", "CHiredis", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization",
-      "ModelRuntime", "ModelSimulation", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "LoadHarness",
-      "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory", "Routing", "OpenAIAPI", "PrefillServer",
-      "DecodeServer", "RouterServer", "ClusterHarness", "baton", "ServingTestKit",
+      "CKernels", "CRoofline", "CHiredis", "CTLS", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization",
+      "ModelRuntime", "ModelSimulation", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine",
+      "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory", "LoadHarness", "Routing", "OpenAIAPI",
+      "PrefillServer", "DecodeServer", "RouterServer", "ClusterHarness", "baton", "ServingTestKit",
     ]
     let rank = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($0.element, $0.offset) })
     let statement =
@@ -77,7 +77,7 @@ import Testing
       "ServingTypes", "Observability", "Tokenization", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine",
       "LoadHarness",
     ]
-    let shells = /^import (?:GRPC\w*|NIO\w*|Hummingbird\w*|Logging|SwiftProtobuf|CgRPC|CHiredis)\b/
+    let shells = /^import (?:GRPC\w*|NIO\w*|Hummingbird\w*|Logging|SwiftProtobuf|CgRPC|CHiredis|CTLS)\b/
     let found = Self.findings(in: SourceTree.sources.filter { core.contains($0.target) && $0.isSwift }) { line, _ in
       line.contains(shells)
     }

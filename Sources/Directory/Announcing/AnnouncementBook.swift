@@ -3,7 +3,9 @@ import ServingTypes
 /// What a worker holds and what of it the directory has yet to hear. No I/O.
 ///
 /// When it is unknown what arrived, a new epoch begins: everything is announced again, and once that is done the lease
-/// raises its epoch, which voids whatever else the directory remembers.
+/// raises its epoch, which voids whatever else the directory remembers. After a failure the rest is said all the same, since
+/// a part of the directory may be well. Epochs follow each other with growing pauses, so that a directory that keeps forgetting
+/// or refusing is not flooded.
 package struct AnnouncementBook {
   package enum Action: Hashable, Sendable {
     case withdraw([CachedBlock])
@@ -23,6 +25,8 @@ package struct AnnouncementBook {
   }
 
   private let renewalInterval: Duration
+  private let minimumBackoff: Duration
+  private let maximumBackoff: Duration
   private var residents: [BlockHash: Resident] = [:]
   /// In the order in which they are due.
   private var renewals: [Renewal] = []
@@ -31,14 +35,26 @@ package struct AnnouncementBook {
   private var firstAddition = 0
   private var withdrawals: [CachedBlock] = []
   private var turn: UInt64 = 0
+  /// A new epoch has to begin before anything else is said.
   private var isLost = false
+  /// Something of this epoch may not have arrived.
+  private var hasGap = false
+  /// How long after the last epoch's begin the next one may, at the earliest.
+  private var pause = Duration.zero
+  private var lastEpoch: ContinuousClock.Instant?
 
   /// Stamped on announcements.
   package private(set) var epoch = 0
   /// What the lease may say: the last epoch that was announced in full.
   package private(set) var announcedEpoch = 0
 
-  package init(blockLifetime: Duration) { renewalInterval = blockLifetime / 2 }
+  package init(
+    blockLifetime: Duration, minimumBackoff: Duration = .milliseconds(500), maximumBackoff: Duration = .seconds(10)
+  ) {
+    renewalInterval = blockLifetime / 2
+    self.minimumBackoff = minimumBackoff
+    self.maximumBackoff = maximumBackoff
+  }
 
   package var residentCount: Int { residents.count }
   package var pendingCount: Int { withdrawals.count + additions.count - firstAddition }
@@ -62,9 +78,15 @@ package struct AnnouncementBook {
   /// The directory may have lost what it was told, or never have heard it.
   package mutating func lose() { isLost = true }
 
+  /// Some of the last action may not have arrived.
+  package mutating func fail() { hasGap = true }
+
   /// What to say next, at most `limit` blocks of it; nil when there is nothing now.
   package mutating func next(limit: Int, now: ContinuousClock.Instant) -> Action? {
-    if isLost { beginEpoch() }
+    if isLost || hasGap && pendingCount == 0 {
+      if let lastEpoch, now - lastEpoch < pause { return nil }
+      beginEpoch(now: now)
+    }
     if !withdrawals.isEmpty {
       let batch = Array(withdrawals.prefix(limit))
       withdrawals.removeFirst(batch.count)
@@ -91,11 +113,16 @@ package struct AnnouncementBook {
 
   /// Call it after each action that succeeded, and when there was none.
   package mutating func confirm() {
-    if !isLost, additions.isEmpty, withdrawals.isEmpty { announcedEpoch = epoch }
+    guard !isLost, !hasGap, pendingCount == 0 else { return }
+    announcedEpoch = epoch
   }
 
-  private mutating func beginEpoch() {
+  private mutating func beginEpoch(now: ContinuousClock.Instant) {
+    let isOneOfMany = lastEpoch.map { now - $0 < maximumBackoff * 2 } ?? false
+    pause = isOneOfMany ? min(max(pause * 2, minimumBackoff), maximumBackoff) : minimumBackoff
+    lastEpoch = now
     isLost = false
+    hasGap = false
     epoch += 1
     withdrawals = []
     renewals = []

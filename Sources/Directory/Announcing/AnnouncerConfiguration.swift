@@ -10,13 +10,17 @@ public struct AnnouncerConfiguration: Sendable {
   public var blockLifetime: Duration
   /// Blocks of one announcement.
   public var batchSize: Int
-  /// Announcements of one poll, so that a large cache does not keep the lease waiting.
+  /// Announcements of one poll, so that a large cache does not keep the lease waiting; the next poll follows at once.
   public var batchesPerPoll: Int
+  /// The pause before everything is announced once more, doubled from the first to the second while that happens again and
+  /// again.
+  public var minimumBackoff: Duration
+  public var maximumBackoff: Duration
 
   public init(
     leaseLifetime: Duration = .seconds(5), heartbeat: Duration = .seconds(1),
-    pollInterval: Duration = .milliseconds(200), blockLifetime: Duration = .seconds(600), batchSize: Int = 256,
-    batchesPerPoll: Int = 32
+    pollInterval: Duration = .milliseconds(200), blockLifetime: Duration = .seconds(600), batchSize: Int = 1024,
+    batchesPerPoll: Int = 16, minimumBackoff: Duration = .milliseconds(500), maximumBackoff: Duration = .seconds(10)
   ) {
     self.leaseLifetime = leaseLifetime
     self.heartbeat = heartbeat
@@ -24,5 +28,7 @@ public struct AnnouncerConfiguration: Sendable {
     self.blockLifetime = blockLifetime
     self.batchSize = batchSize
     self.batchesPerPoll = batchesPerPoll
+    self.minimumBackoff = minimumBackoff
+    self.maximumBackoff = maximumBackoff
   }
 }

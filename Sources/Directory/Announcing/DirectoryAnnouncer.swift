@@ -10,6 +10,8 @@ public final class DirectoryAnnouncer: Sendable {
     var hasLease = false
     var leasedEpoch = 0
     var sequence = 0
+    /// Of the directory, when its memory was last taken for sound.
+    var possibleLosses = 0
   }
 
   private let directory: any BlockDirectory
@@ -32,7 +34,10 @@ public final class DirectoryAnnouncer: Sendable {
     self.clock = clock
     self.record = record
     self.changes = changes
-    state = Lock(State(book: AnnouncementBook(blockLifetime: configuration.blockLifetime)))
+    let book = AnnouncementBook(
+      blockLifetime: configuration.blockLifetime, minimumBackoff: configuration.minimumBackoff,
+      maximumBackoff: configuration.maximumBackoff)
+    state = Lock(State(book: book))
   }
 
   /// Announces until the task is cancelled, then withdraws the lease. That of a draining worker is left to expire
@@ -40,7 +45,7 @@ public final class DirectoryAnnouncer: Sendable {
   /// would try the worker as a last resort.
   public func run() async {
     while !Task.isCancelled {
-      await poll(now: clock.now)
+      if await poll(now: clock.now) { continue }
       do { try await clock.sleep(for: configuration.pollInterval) } catch { break }
     }
     let record = await record()
@@ -59,16 +64,25 @@ public final class DirectoryAnnouncer: Sendable {
   public var pendingBlocks: Int { state.withLock { $0.book.pendingCount } }
 
   /// One round: the lease when it is due, then what changed.
-  package func poll(now: ContinuousClock.Instant = .now) async {
+  /// - Returns: whether there is more to say at once.
+  @discardableResult
+  package func poll(now: ContinuousClock.Instant = .now) async -> Bool {
     let changes = await changes()
+    let possibleLosses = directory.statistics.possibleLosses
     let isLeaseDue = state.withLock { state in
       state.book.apply(changes)
+      if possibleLosses != state.possibleLosses {
+        // A server came back that may have nothing of what it was told, even if the lease is still there.
+        state.possibleLosses = possibleLosses
+        state.book.lose()
+      }
       return state.nextLease.map { now >= $0 } ?? true
     }
     if isLeaseDue { await renewLease(now: now) }
-    await announce(now: now)
+    let hasMore = await announce(now: now)
     let mustRaiseEpoch = state.withLock { $0.hasLease && $0.book.announcedEpoch != $0.leasedEpoch }
     if mustRaiseEpoch { await renewLease(now: now) }
+    return hasMore
   }
 
   private func renewLease(now: ContinuousClock.Instant) async {
@@ -93,9 +107,10 @@ public final class DirectoryAnnouncer: Sendable {
     }
   }
 
-  private func announce(now: ContinuousClock.Instant) async {
+  /// - Returns: whether there is more to say at once.
+  private func announce(now: ContinuousClock.Instant) async -> Bool {
     // Without a lease nobody looks for this worker's blocks.
-    guard state.withLock({ $0.hasLease }) else { return }
+    guard state.withLock({ $0.hasLease }) else { return false }
     let record = await record()
     for _ in 0..<configuration.batchesPerPoll {
       let (action, epoch) = state.withLock { state -> (AnnouncementBook.Action?, Int) in
@@ -111,12 +126,14 @@ public final class DirectoryAnnouncer: Sendable {
           try await directory.announce(blocks, as: worker, lifetime: configuration.blockLifetime)
         case nil:
           state.withLock { $0.book.confirm() }
-          return
+          return false
         }
       } catch {
-        state.withLock { $0.book.lose() }
-        return
+        state.withLock { $0.book.fail() }
+        // A directory that is away is not pressed for answers.
+        return false
       }
     }
+    return !Task.isCancelled
   }
 }

@@ -1,11 +1,4 @@
-import Glibc
-
 extension Duration {
-  var timeval: timeval {
-    let (seconds, attoseconds) = components
-    return Glibc.timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
-  }
-
   /// At least 1.
   var wholeMilliseconds: Int {
     let (seconds, attoseconds) = components

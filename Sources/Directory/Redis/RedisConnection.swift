@@ -1,58 +1,48 @@
-import CHiredis
 import Glibc
 import ServingTypes
 
 /// One connection to Redis, served by a thread of its own that takes all commands that wait, writes them, and then reads
 /// all their replies.
 ///
-/// While the server is away each call fails at once with `unavailable`, and the thread tries to connect again, with growing
-/// pauses. Any thread may call.
+/// While the server is away each call fails at once with the reason, and the thread tries to connect again, with growing
+/// pauses; a master behind sentinels is asked for anew each time. Any thread may call.
 final class RedisConnection: Sendable {
   private let core: Core
 
-  /// - Parameter onChange: called on the connection's thread when the server comes or goes.
+  /// - Parameter onLoss: called on the connection's thread when the server goes.
   init(
-    address: RedisAddress, configuration: RedisConfiguration,
-    onChange: @escaping @Sendable (DirectoryHealth) -> Void
+    target: RedisTarget, login: RedisLogin, configuration: RedisConfiguration,
+    onLoss: @escaping @Sendable (RedisFailure) -> Void
   ) throws(ServingError) {
-    core = Core(address: address, configuration: configuration, onChange: onChange)
-    var thread = pthread_t()
-    let argument = Unmanaged.passRetained(core)
-    let result = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Core>.fromOpaque(argument).takeRetainedValue().serve()
-        return nil
-      }, argument.toOpaque())
-    guard result == 0 else {
-      argument.release()
-      throw ServingError(.resourceExhausted, "no thread can be started for the connection to Redis (error \(result))")
+    let core = Core(target: target, login: login, configuration: configuration, onLoss: onLoss)
+    guard DetachedThread.start({ core.serve() }) else {
+      throw ServingError(.resourceExhausted, "no thread can be started for the connection to Redis")
     }
-    pthread_detach(thread)
+    self.core = core
   }
 
   deinit { core.close() }
 
   var isConnected: Bool { core.state.withLock { $0.phase == .connected } }
   var pendingCommands: Int { core.state.withLock { $0.pendingCommands } }
-  var reconnects: Int { core.state.withLock { $0.reconnects } }
+  /// Times that it was opened.
+  var openings: Int { core.state.withLock { $0.openings } }
+  /// Times that it was opened to a server other than before, or one that was restarted.
+  var possibleLosses: Int { core.state.withLock { $0.possibleLosses } }
 
   func close() { core.close() }
 
   /// Sends the commands one after the other and returns a reply for each.
   ///
   /// - Parameter isCancellable: whether the task's cancellation ends the wait; the commands may be executed all the same.
-  func execute(
-    _ commands: [RedisCommand], isCancellable: Bool = true
-  ) async throws(ServingError) -> [RedisReply] {
-    if isCancellable, Task.isCancelled { throw ServingError(.cancelled, "the call to Redis was cancelled") }
+  func execute(_ pipeline: RedisPipeline, isCancellable: Bool = true) async throws(RedisFailure) -> [RedisReply] {
+    if isCancellable, Task.isCancelled { throw .cancelled }
     let waiter = RedisWaiter()
-    try core.submit(RedisJob(commands: commands, waiter: waiter))
+    try core.submit(RedisJob(pipeline: pipeline, waiter: waiter))
     let outcome = await withTaskCancellationHandler {
       await waiter.outcome()
     } onCancel: {
-      if isCancellable { waiter.resume(.failure(ServingError(.cancelled, "the call to Redis was cancelled"))) }
+      if isCancellable { waiter.resume(.failure(.cancelled)) }
     }
     return try outcome.get()
   }
@@ -60,7 +50,7 @@ final class RedisConnection: Sendable {
   fileprivate enum Phase: Equatable {
     case connecting
     case connected
-    case away(String)
+    case away(DirectoryFailure, String)
     case closed
   }
 
@@ -68,39 +58,40 @@ final class RedisConnection: Sendable {
     var phase = Phase.connecting
     var queue: [RedisJob] = []
     var pendingCommands = 0
-    var reconnects = 0
+    var openings = 0
+    var possibleLosses = 0
   }
-
-  fileprivate typealias Context = UnsafeMutablePointer<redisContext>
 
   /// What the thread keeps alive; the connection's end closes it.
   fileprivate final class Core: Sendable {
-    let address: RedisAddress
+    let target: RedisTarget
+    let login: RedisLogin
     let configuration: RedisConfiguration
-    let onChange: @Sendable (DirectoryHealth) -> Void
+    let onLoss: @Sendable (RedisFailure) -> Void
     let state = SignalledLock(State())
 
     init(
-      address: RedisAddress, configuration: RedisConfiguration,
-      onChange: @escaping @Sendable (DirectoryHealth) -> Void
+      target: RedisTarget, login: RedisLogin, configuration: RedisConfiguration,
+      onLoss: @escaping @Sendable (RedisFailure) -> Void
     ) {
-      self.address = address
+      self.target = target
+      self.login = login
       self.configuration = configuration
-      self.onChange = onChange
+      self.onLoss = onLoss
     }
 
-    func submit(_ job: RedisJob) throws(ServingError) {
-      let refusal = state.withLock { state -> ServingError? in
+    func submit(_ job: RedisJob) throws(RedisFailure) {
+      let refusal = state.withLock { state -> RedisFailure? in
         switch state.phase {
-        case .closed: return ServingError(.unavailable, "the connection to Redis is closed")
-        case .away(let reason): return ServingError(.unavailable, "Redis at \(address) is away: \(reason)")
+        case .closed: return Self.closed
+        case .away(let kind, let reason): return RedisFailure(kind, "Redis at \(target) is away: \(reason)")
         case .connecting, .connected:
-          guard state.pendingCommands + job.commands.count <= configuration.maximumPendingCommands else {
-            return ServingError(
-              .resourceExhausted, "\(state.pendingCommands) commands wait for Redis at \(address) already")
+          guard state.pendingCommands + job.pipeline.count <= configuration.maximumPendingCommands else {
+            return RedisFailure(
+              .queueFull, .resourceExhausted, "\(state.pendingCommands) commands wait for Redis at \(target) already")
           }
           state.queue.append(job)
-          state.pendingCommands += job.commands.count
+          state.pendingCommands += job.pipeline.count
           return nil
         }
       }
@@ -115,133 +106,119 @@ final class RedisConnection: Sendable {
       for job in abandoned { job.waiter.resume(.failure(Self.closed)) }
     }
 
-    private static var closed: ServingError { ServingError(.unavailable, "the connection to Redis was closed") }
+    private static var closed: RedisFailure { RedisFailure(.connection, "the connection to Redis is closed") }
 
     /// The thread's body.
     func serve() {
-      // hiredis writes with write(2): on a lost connection it must return an error, not end the process.
+      // OpenSSL writes with write(2): on a lost connection it must return an error, not end the process.
       var signals = sigset_t()
       sigemptyset(&signals)
       sigaddset(&signals, SIGPIPE)
       pthread_sigmask(SIG_BLOCK, &signals, nil)
+      var dial = RedisDial(target: target, login: login, configuration: configuration)
       var backoff = configuration.minimumBackoff
       while true {
-        switch connect() {
-        case .success(let context):
-          backoff = configuration.minimumBackoff
-          guard enter(.connected) else { return redisFree(context) }
-          onChange(.connected)
-          let loss = exchange(context)
-          redisFree(context)
-          guard let loss, leave(loss.reason, failing: loss.jobs) else { return }
-        case .failure(let error):
-          guard leave(error.message, failing: []) else { return }
-          let closed = state.wait(timeout: backoff) { $0.phase == .closed ? true : nil }
-          if closed == true { return }
-          backoff = min(backoff * 2, configuration.maximumBackoff)
+        let loss: RedisFailure
+        var jobs: [RedisJob] = []
+        do throws(RedisFailure) {
+          let link = try dial.open()
+          guard enter(possibleLosses: dial.possibleLosses) else { return }
+          var hasServed = false
+          guard let end = exchange(link, &dial, &hasServed) else { return }
+          (loss, jobs) = end
+          if hasServed { backoff = configuration.minimumBackoff }
+        } catch {
+          loss = error
         }
+        guard leave(loss, failing: jobs) else { return }
+        // After a loss too: a server that takes connections and answers nonsense must not be asked without a pause.
+        if state.wait(timeout: backoff, for: { $0.phase == .closed ? true : nil }) == true { return }
+        backoff = min(backoff * 2, configuration.maximumBackoff)
       }
     }
 
     /// - Returns: false when the connection was closed.
-    private func enter(_ phase: Phase) -> Bool {
+    private func enter(possibleLosses: Int) -> Bool {
       state.withLock { state in
         guard state.phase != .closed else { return false }
-        state.phase = phase
-        state.reconnects += 1
+        state.phase = .connected
+        state.openings += 1
+        state.possibleLosses = possibleLosses
         return true
       }
     }
 
     /// Fails `jobs` and whatever waits; later calls fail at once. The loss is told before any caller sees it, so that a
     /// caller's error is never taken for news of a server that is there.
-    private func leave(_ reason: String, failing jobs: [RedisJob]) -> Bool {
+    private func leave(_ loss: RedisFailure, failing jobs: [RedisJob]) -> Bool {
+      let reason = loss.error.message
+      let kind = loss.kind ?? .connection
       let (isOpen, isNews, abandoned) = state.withLock { state -> (Bool, Bool, [RedisJob]) in
         guard state.phase != .closed else { return (false, false, []) }
         let isNews = state.phase == .connecting || state.phase == .connected
-        state.phase = .away(reason)
+        state.phase = .away(kind, reason)
         return (true, isNews, state.takeQueue())
       }
-      let error = ServingError(.unavailable, "Redis at \(address) is away: \(reason)")
-      if isNews { onChange(.disconnected(reason: reason)) }
-      for job in jobs + abandoned { job.waiter.resume(.failure(error)) }
+      if isOpen, isNews { onLoss(loss) }
+      let failure = isOpen ? RedisFailure(kind, "Redis at \(target) is away: \(reason)") : Self.closed
+      for job in jobs + abandoned { job.waiter.resume(.failure(failure)) }
       return isOpen
-    }
-
-    private func connect() -> Result<Context, ServingError> {
-      let timeout = configuration.connectTimeout.timeval
-      let made =
-        switch address.endpoint {
-        case .tcp(let host, let port): redisConnectWithTimeout(host, Int32(port), timeout)
-        case .unix(let path): redisConnectUnixWithTimeout(path, timeout)
-        }
-      guard let context = made else { return .failure(ServingError(.unavailable, "no memory for a connection")) }
-      func refuse(_ reason: String) -> Result<Context, ServingError> {
-        redisFree(context)
-        return .failure(ServingError(.unavailable, reason))
-      }
-      guard context.pointee.err == 0 else { return refuse(Self.reason(context)) }
-      // Logging in and the first PING belong to connecting: a server that takes connections may still not answer.
-      redisSetTimeout(context, timeout)
-      var greetings: [RedisCommand] = []
-      if let password = address.password {
-        greetings.append(address.user.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password))
-      }
-      if address.database != 0 { greetings.append(RedisCommand("SELECT", String(address.database))) }
-      greetings.append(RedisCommand("PING"))
-      for command in greetings {
-        guard command.write(to: context), let reply = Self.read(context) else { return refuse(Self.reason(context)) }
-        if case .error(let message) = reply { return refuse(message) }
-      }
-      redisSetTimeout(context, configuration.commandTimeout.timeval)
-      if case .tcp = address.endpoint { redisEnableKeepAlive(context) }
-      return .success(context)
     }
 
     /// Serves jobs until the connection breaks or is closed.
     /// - Returns: why it broke; nil when it was closed.
-    private func exchange(_ context: Context) -> (reason: String, jobs: [RedisJob])? {
+    private func exchange(
+      _ link: RedisLink, _ dial: inout RedisDial, _ hasServed: inout Bool
+    ) -> (RedisFailure, [RedisJob])? {
+      let interval = dial.checkInterval
+      var nextCheck = ContinuousClock.now + (interval ?? .zero)
       while true {
         let depth = configuration.pipelineDepth
-        let taken = state.wait(timeout: nil) { state -> [RedisJob]? in
+        let wait = interval.map { _ in max(.milliseconds(1), nextCheck - ContinuousClock.now) }
+        let taken = state.wait(timeout: wait) { state -> [RedisJob]? in
           if state.phase == .closed { return [] }
           return state.queue.isEmpty ? nil : state.takeJobs(commands: depth)
         }
-        guard let jobs = taken, !jobs.isEmpty else { return nil }
-        if let reason = run(jobs, on: context) { return (reason, jobs) }
+        if let interval, ContinuousClock.now >= nextCheck {
+          if let loss = dial.check() { return (loss, taken ?? []) }
+          nextCheck = ContinuousClock.now + interval
+        }
+        guard let jobs = taken else { continue }
+        if jobs.isEmpty { return nil }
+        do throws(RedisFailure) {
+          if let loss = try run(jobs, on: link) { return (loss, []) }
+          hasServed = true
+        } catch {
+          return (error, jobs)
+        }
       }
     }
 
-    /// - Returns: why the connection broke.
-    private func run(_ jobs: [RedisJob], on context: Context) -> String? {
-      for job in jobs {
-        for command in job.commands where !command.write(to: context) { return Self.reason(context) }
-      }
+    /// - Returns: why the connection should be opened again although all jobs have their replies.
+    private func run(_ jobs: [RedisJob], on link: RedisLink) throws(RedisFailure) -> RedisFailure? {
+      let deadline = ContinuousClock.now + configuration.commandTimeout
+      for job in jobs { try link.send(job.pipeline, deadline: deadline) }
+      var loss: RedisFailure?
       for job in jobs {
         var replies: [RedisReply] = []
-        replies.reserveCapacity(job.commands.count)
-        for _ in job.commands {
-          guard let reply = Self.read(context) else { return Self.reason(context) }
+        replies.reserveCapacity(job.pipeline.count)
+        for _ in 0..<job.pipeline.count {
+          let reply = try link.reply(deadline: deadline)
+          if case .error(let message) = reply { loss = loss ?? Self.loss(message, target) }
           replies.append(reply)
         }
         job.waiter.resume(.success(replies))
       }
-      return nil
+      return loss
     }
 
-    private static func read(_ context: Context) -> RedisReply? {
-      var reply: UnsafeMutableRawPointer?
-      guard redisGetReply(context, &reply) == REDIS_OK, let reply else { return nil }
-      defer { freeReplyObject(reply) }
-      return RedisReply(reply.assumingMemoryBound(to: redisReply.self))
-    }
-
-    private static func reason(_ context: Context) -> String {
-      let text = withUnsafeBytes(of: context.pointee.errstr) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    /// What opening the connection again may mend: another server may be the master by now, or the login have changed.
+    private static func loss(_ message: String, _ target: RedisTarget) -> RedisFailure? {
+      switch RedisFailure.kind(ofReply: message) {
+      case .readOnly, .masterDown: target.mustBeMaster ? RedisFailure(reply: message) : nil
+      case .authentication: RedisFailure(reply: message)
+      default: nil
       }
-      // What a timeout of the socket is called.
-      return text == "Resource temporarily unavailable" ? "no reply in time" : text.isEmpty ? "no reply" : text
     }
   }
 }
@@ -259,8 +236,8 @@ extension RedisConnection.State {
   fileprivate mutating func takeJobs(commands limit: Int) -> [RedisJob] {
     var commands = 0
     var count = 0
-    while count < queue.count, count == 0 || commands + queue[count].commands.count <= limit {
-      commands += queue[count].commands.count
+    while count < queue.count, count == 0 || commands + queue[count].pipeline.count <= limit {
+      commands += queue[count].pipeline.count
       count += 1
     }
     pendingCommands -= commands

@@ -1,19 +1,17 @@
 import Glibc
 import ServingTypes
 
-/// The directory in Redis.
+/// The directory in Redis: one server, a master behind sentinels, or a cluster.
 ///
 /// Per block a hash, field = worker, value = `incarnation:tier:epoch:expiry`; per worker a lease with its record; see
 /// `RedisKeys` for their names. Each lookup is one script call in one Redis Cluster slot.
 public final class RedisDirectory: BlockDirectory {
   private struct State {
     var statistics = DirectoryStatistics()
-    var health: DirectoryHealth?
-    /// What Redis calls each script, by its text.
-    var digests: [String: String] = [:]
+    var health = HealthLog()
   }
 
-  private let connection: RedisConnection
+  private let servers: RedisServers
   private let configuration: RedisConfiguration
   private let keys: RedisKeys
   private let state: Lock<State>
@@ -29,31 +27,29 @@ public final class RedisDirectory: BlockDirectory {
     keys = RedisKeys(prefix: configuration.keyPrefix)
     let state = Lock(State())
     self.state = state
+    let quiet = configuration.quietTime
     let report: @Sendable (DirectoryHealth) -> Void = { health in
-      let isNews = state.withLock { state in
-        // One error after another is no news, whatever each of them says.
-        let isNews =
-          switch (state.health, health) {
-          case (.connected, .connected), (.disconnected, .disconnected), (.failing, .failing): false
-          default: true
-          }
-        state.health = health
-        return isNews
-      }
-      if isNews { onChange(health) }
+      if state.withLock({ $0.health.isNews(health, at: .now, quiet: quiet) }) { onChange(health) }
     }
     self.report = report
-    connection = try RedisConnection(address: address, configuration: configuration, onChange: report)
+    servers = try RedisServers(address, configuration: configuration) { loss in
+      report(.disconnected(reason: loss.error.message))
+    }
   }
 
-  /// Fails whatever waits and ends the connection.
-  public func close() { connection.close() }
+  /// Fails whatever waits and ends the connections.
+  public func close() { servers.close() }
 
   public var statistics: DirectoryStatistics {
     var statistics = state.withLock { $0.statistics }
-    statistics.isConnected = connection.isConnected
-    statistics.pendingCommands = connection.pendingCommands
-    statistics.reconnects = max(0, connection.reconnects - 1)
+    let counts = servers.counts
+    statistics.isConnected = counts.isConnected
+    statistics.servers = counts.servers
+    statistics.pendingCommands = counts.pendingCommands
+    statistics.reconnects = counts.reconnects
+    statistics.redirections = counts.redirections
+    statistics.topologyRefreshes = counts.topologyRefreshes
+    statistics.possibleLosses = counts.possibleLosses
     return statistics
   }
 
@@ -61,62 +57,78 @@ public final class RedisDirectory: BlockDirectory {
     guard let chain = query.hashes.first, !query.holders.isEmpty else { return [:] }
     let start = ContinuousClock.now
     let holders = query.holders.prefix(configuration.maximumWorkers)
-    let range = RedisKeys.slot(chain: chain) * DirectoryStatistics.slotRanges / RedisKeys.slotCount
-    var packed = ""
-    packed.reserveCapacity(query.hashes.count * 2 * BlockHash.byteCount)
-    for hash in query.hashes.prefix(configuration.maximumLookupBlocks) { packed += hash.description }
-    var arguments = [packed, String(configuration.maximumDeletions)]
+    let slot = RedisKeys.slot(chain: chain)
+    let prefix = keys.blockPrefix(chain: chain, layoutDigest: query.layoutDigest)
+    let hashes = query.hashes.prefix(configuration.maximumLookupBlocks)
+    var arguments = RedisPipeline()
+    arguments.append(hashes)
+    arguments.append(String(configuration.maximumDeletions))
     for holder in holders {
-      arguments += [holder.worker.value, holder.incarnation.description, String(holder.epoch)]
+      arguments.append(holder.worker.value)
+      arguments.append(holder.incarnation.description)
+      arguments.append(String(holder.epoch))
     }
-    let keys = [keys.blockPrefix(chain: chain, layoutDigest: query.layoutDigest)]
-    do {
-      let reply = try await withTimeout(configuration.lookupTimeout) { [arguments] () async throws(ServingError) in
-        try await self.evaluate(.longestPrefixes, keys: keys, arguments: arguments)
+    let call = RedisScript.Call(
+      .longestPrefixes, keys: [prefix], encoded: arguments.bytes, count: 2 + 3 * holders.count, slot: slot)
+    do throws(RedisFailure) {
+      let reply = try await withTimeout(configuration.lookupTimeout) { () async throws(RedisFailure) in
+        try await self.evaluate(call)
       }
       let counts = try Self.counts(reply, expected: 2 + 3 * holders.count)
       var result: [WorkerID: CachedPrefix] = [:]
       for (index, holder) in holders.enumerated() {
         let (all, near, device) = (counts[2 + 3 * index], counts[3 + 3 * index], counts[4 + 3 * index])
         guard all > 0 else { continue }
-        let host = min(max(near, device), all)
-        result[holder.worker] = CachedPrefix(device: device, host: host - device, file: all - host)
+        let blocks = min(all, hashes.count)
+        let host = min(max(near, device), blocks)
+        result[holder.worker] = CachedPrefix(
+          device: min(device, host), host: host - min(device, host), file: blocks - host)
       }
-      if counts[0] > 0 { noteError(ServingError(.dataLoss, "\(counts[0]) block keys are not hashes")) }
-      finishLookup(start, slotRange: range, deleted: counts[1], failed: counts[0] > 0)
+      if counts[0] > 0 {
+        note(RedisFailure(.wrongType, .dataLoss, "\(counts[0]) block keys are not hashes"), count: counts[0])
+      } else {
+        report(.connected)
+      }
+      finishLookup(start, slot: slot, deleted: counts[1], failed: counts[0] > 0)
       return result
     } catch {
-      noteError(error)
-      finishLookup(start, slotRange: range, deleted: 0, failed: true)
-      throw error
+      note(error)
+      finishLookup(start, slot: slot, deleted: 0, failed: true)
+      throw error.error
     }
   }
 
-  private func finishLookup(_ start: ContinuousClock.Instant, slotRange: Int, deleted: Int, failed: Bool) {
+  private func finishLookup(_ start: ContinuousClock.Instant, slot: UInt16, deleted: Int, failed: Bool) {
     let now = ContinuousClock.now
+    let range = Int(slot) * DirectoryStatistics.slotRanges / RedisKeys.slotCount
     state.withLock { state in
       state.statistics.lookups += 1
       state.statistics.lookupSeconds += (now - start).inSeconds
-      state.statistics.lookupsBySlotRange[slotRange] += 1
+      state.statistics.lookupsBySlotRange[range] += 1
       state.statistics.deletedFields += deleted
       if failed { state.statistics.lookupErrors += 1 }
     }
   }
 
   public func workers() async throws(ServingError) -> [WorkerRecord] {
-    try await noting { () async throws(ServingError) in
+    try await noting { () async throws(RedisFailure) in
       let reply = try await self.evaluate(
-        .workers, keys: [self.keys.roster],
-        arguments: [self.keys.leasePrefix, String(self.configuration.maximumWorkers)])
-      guard case .array(let leases) = reply else { throw Self.unexpected(reply) }
+        RedisScript.Call(
+          .workers, keys: [self.keys.roster],
+          arguments: [self.keys.leasePrefix, String(self.configuration.maximumWorkers)], slot: RedisKeys.workersSlot))
+      guard case .array(let leases) = reply, leases.count <= self.configuration.maximumWorkers else {
+        throw RedisFailure(unexpected: reply)
+      }
       var records: [WorkerRecord] = []
       for lease in leases {
         // One broken lease must not hide the others.
-        do throws(ServingError) {
+        do {
           records.append(try WorkerRecord(fields: try Self.fields(lease)))
-        } catch {
-          self.noteError(error)
-        }
+        } catch let error as ServingError {
+          self.note(RedisFailure(.malformed, error.code, error.message))
+        } catch let failure as RedisFailure {
+          self.note(failure)
+        } catch {}
       }
       return records.sorted { $0.id < $1.id }
     }
@@ -127,21 +139,22 @@ public final class RedisDirectory: BlockDirectory {
       record.id.value, record.reference.incarnation.description, String(lifetime.wholeMilliseconds),
     ]
     for (name, value) in record.fields { arguments += [name, value] }
-    return try await noting { [arguments] () async throws(ServingError) in
-      let reply = try await self.evaluate(
-        .renewLease, keys: [self.keys.lease(record.id), self.keys.roster], arguments: arguments,
-        // A worker that drains says so while its tasks are being cancelled.
-        isCancellable: !record.isDraining)
-      guard case .integer(let held) = reply else { throw Self.unexpected(reply) }
+    let call = RedisScript.Call(
+      .renewLease, keys: [keys.lease(record.id), keys.roster], arguments: arguments, slot: RedisKeys.workersSlot)
+    return try await noting { () async throws(RedisFailure) in
+      // A worker that drains says so while its tasks are being cancelled.
+      let reply = try await self.evaluate(call, isCancellable: !record.isDraining)
+      guard case .integer(let held) = reply else { throw RedisFailure(unexpected: reply) }
       return held == 1
     }
   }
 
   public func withdrawLease(_ reference: WorkerReference) async throws(ServingError) {
-    try await noting { () async throws(ServingError) in
-      _ = try await self.evaluate(
-        .withdrawLease, keys: [self.keys.lease(reference.id), self.keys.roster],
-        arguments: [reference.id.value, reference.incarnation.description], isCancellable: false)
+    let call = RedisScript.Call(
+      .withdrawLease, keys: [keys.lease(reference.id), keys.roster],
+      arguments: [reference.id.value, reference.incarnation.description], slot: RedisKeys.workersSlot)
+    try await noting { () async throws(RedisFailure) in
+      _ = try await self.evaluate(call, isCancellable: false)
     }
   }
 
@@ -150,112 +163,138 @@ public final class RedisDirectory: BlockDirectory {
   ) async throws(ServingError) {
     let seconds = lifetime.wholeSeconds
     let expiry = time(nil) + seconds
-    var commands: [RedisCommand] = []
-    commands.reserveCapacity(2 * blocks.count)
-    for block in blocks {
-      let key = keys.blockPrefix(chain: block.chain, layoutDigest: worker.layoutDigest) + block.hash.description
-      let value = "\(worker.incarnation):\(block.tier.letter):\(worker.epoch):\(expiry)"
-      commands.append(RedisCommand("HSET", key, worker.worker.value, value))
-      commands.append(RedisCommand("EXPIRE", key, String(seconds)))
+    let tail = RedisPipeline.encoded(String(seconds))
+    func field(_ tier: CacheTier) -> [UInt8] {
+      RedisPipeline.encoded(worker.worker.value, "\(worker.incarnation):\(tier.letter):\(worker.epoch):\(expiry)")
     }
-    try await send(commands)
+    let fields = [field(.device), field(.host), field(.file)]
+    let set = RedisPipeline.encoded("HSET")
+    let expire = RedisPipeline.encoded("EXPIRE")
+    let pipeline = perBlock(blocks, layoutDigest: worker.layoutDigest, bytesPerBlock: 360) {
+      pipeline, block, prefix, slot in
+      pipeline.begin(arguments: 4)
+      pipeline.append(encoded: set)
+      pipeline.append(prefix, block.hash)
+      pipeline.append(encoded: fields[block.tier.index])
+      pipeline.end(slot: slot)
+      pipeline.begin(arguments: 3)
+      pipeline.append(encoded: expire)
+      pipeline.append(prefix, block.hash)
+      pipeline.append(encoded: tail)
+      pipeline.end(slot: slot)
+    }
+    try await send(pipeline)
     state.withLock { $0.statistics.announcedBlocks += blocks.count }
   }
 
   public func withdraw(_ blocks: [CachedBlock], as worker: AnnouncingWorker) async throws(ServingError) {
-    try await send(
-      blocks.map { block in
-        let key = keys.blockPrefix(chain: block.chain, layoutDigest: worker.layoutDigest) + block.hash.description
-        return RedisCommand("HDEL", key, worker.worker.value)
-      })
+    let delete = RedisPipeline.encoded("HDEL")
+    let name = RedisPipeline.encoded(worker.worker.value)
+    let pipeline = perBlock(blocks, layoutDigest: worker.layoutDigest, bytesPerBlock: 180) {
+      pipeline, block, prefix, slot in
+      pipeline.begin(arguments: 3)
+      pipeline.append(encoded: delete)
+      pipeline.append(prefix, block.hash)
+      pipeline.append(encoded: name)
+      pipeline.end(slot: slot)
+    }
+    try await send(pipeline)
     state.withLock { $0.statistics.withdrawnBlocks += blocks.count }
   }
 
+  /// Commands for each block, with what its key begins with and its slot, which neighbours mostly share.
+  private func perBlock(
+    _ blocks: [CachedBlock], layoutDigest: String, bytesPerBlock: Int,
+    _ append: (inout RedisPipeline, CachedBlock, [UInt8], UInt16) -> Void
+  ) -> RedisPipeline {
+    var pipeline = RedisPipeline()
+    pipeline.reserve(commands: 2 * blocks.count, bytes: bytesPerBlock * blocks.count)
+    var chain: BlockHash?
+    var prefix: [UInt8] = []
+    var slot: UInt16 = 0
+    for block in blocks {
+      if block.chain != chain {
+        chain = block.chain
+        prefix = Array(keys.blockPrefix(chain: block.chain, layoutDigest: layoutDigest).utf8)
+        slot = RedisKeys.slot(chain: block.chain)
+      }
+      append(&pipeline, block, prefix, slot)
+    }
+    return pipeline
+  }
+
   /// Sends the commands; a wrong-typed key is counted and passed over, for it concerns one block alone.
-  private func send(_ commands: [RedisCommand]) async throws(ServingError) {
-    try await noting { () async throws(ServingError) in
-      for reply in try await self.connection.execute(commands) {
+  private func send(_ pipeline: RedisPipeline) async throws(ServingError) {
+    if pipeline.count == 0 { return }
+    try await noting { () async throws(RedisFailure) in
+      for reply in try await self.servers.execute(pipeline) {
         guard case .error(let message) = reply else { continue }
-        let error = ServingError(.unavailable, "Redis refused a command: \(message)")
-        guard message.hasPrefix("WRONGTYPE") else { throw error }
-        self.noteError(error)
+        let failure = RedisFailure(reply: message)
+        guard failure.kind == .wrongType else { throw failure }
+        self.note(failure)
       }
     }
   }
 
   private func evaluate(
-    _ script: RedisScript, keys: [String], arguments: [String], isCancellable: Bool = true
-  ) async throws(ServingError) -> RedisReply {
-    let digest = try await digest(of: script, isCancellable: isCancellable)
-    var byDigest = RedisCommand("EVALSHA", digest, String(keys.count))
-    for argument in keys + arguments { byDigest.append(argument) }
-    var reply = try await connection.execute([byDigest], isCancellable: isCancellable).first ?? .null
+    _ call: RedisScript.Call, isCancellable: Bool = true
+  ) async throws(RedisFailure) -> RedisReply {
+    var reply = try await servers.execute(call.byDigest, isCancellable: isCancellable).first ?? .null
+    // Each node of a cluster learns a script when it first needs it.
     if case .error(let message) = reply, message.hasPrefix("NOSCRIPT") {
-      var byText = RedisCommand("EVAL", script.text, String(keys.count))
-      for argument in keys + arguments { byText.append(argument) }
-      reply = try await connection.execute([byText], isCancellable: isCancellable).first ?? .null
+      reply = try await servers.execute(call.byText, isCancellable: isCancellable).first ?? .null
     }
-    if case .error(let message) = reply {
-      throw ServingError(.unavailable, "Redis refused a command: \(message)")
-    }
+    if case .error(let message) = reply { throw RedisFailure(reply: message) }
     return reply
   }
 
-  private func digest(of script: RedisScript, isCancellable: Bool) async throws(ServingError) -> String {
-    if let known = state.withLock({ $0.digests[script.text] }) { return known }
-    let load = RedisCommand("SCRIPT", "LOAD", script.text)
-    let reply = try await connection.execute([load], isCancellable: isCancellable).first ?? .null
-    guard case .text(let digest) = reply else { throw Self.unexpected(reply) }
-    state.withLock { $0.digests[script.text] = digest }
-    return digest
-  }
-
   private func noting<Value: Sendable>(
-    _ body: () async throws(ServingError) -> Value
+    _ body: () async throws(RedisFailure) -> Value
   ) async throws(ServingError) -> Value {
-    do {
+    do throws(RedisFailure) {
       let errors = state.withLock { $0.statistics.errors }
       let value = try await body()
       let isClean = state.withLock { state in
         state.statistics.lastSuccess = ContinuousClock.now
         return state.statistics.errors == errors
       }
-      if isClean, connection.isConnected { report(.connected) }
+      if isClean, servers.counts.isConnected { report(.connected) }
       return value
     } catch {
-      noteError(error)
-      throw error
+      note(error)
+      throw error.error
     }
   }
 
-  private func noteError(_ error: ServingError) {
-    if error.code == .cancelled { return }
-    state.withLock { $0.statistics.errors += 1 }
+  private func note(_ failure: RedisFailure, count: Int = 1) {
+    guard let kind = failure.kind else { return }
+    state.withLock { state in
+      state.statistics.errors += 1
+      state.statistics.failures[kind, default: 0] += count
+    }
     // The connection itself reports that it is away.
-    if connection.isConnected { report(.failing(reason: error.message)) }
+    if servers.counts.isConnected { report(.failing(kind, reason: failure.error.message)) }
   }
 
-  private static func unexpected(_ reply: RedisReply) -> ServingError {
-    ServingError(.dataLoss, "Redis gave an unexpected reply: \(String(describing: reply).prefix(200))")
-  }
-
-  private static func counts(_ reply: RedisReply, expected: Int) throws(ServingError) -> [Int] {
-    guard case .array(let elements) = reply, elements.count == expected else { throw unexpected(reply) }
+  private static func counts(_ reply: RedisReply, expected: Int) throws(RedisFailure) -> [Int] {
+    guard case .array(let elements) = reply, elements.count == expected else { throw RedisFailure(unexpected: reply) }
     var counts: [Int] = []
     counts.reserveCapacity(expected)
     for element in elements {
-      guard case .integer(let value) = element, value >= 0 else { throw unexpected(reply) }
+      guard case .integer(let value) = element, value >= 0 else { throw RedisFailure(unexpected: reply) }
       counts.append(value)
     }
     return counts
   }
 
-  private static func fields(_ reply: RedisReply) throws(ServingError) -> [String: String] {
-    guard case .array(let elements) = reply, elements.count.isMultiple(of: 2) else { throw unexpected(reply) }
+  private static func fields(_ reply: RedisReply) throws(RedisFailure) -> [String: String] {
+    guard case .array(let elements) = reply, elements.count.isMultiple(of: 2) else {
+      throw RedisFailure(unexpected: reply)
+    }
     var fields: [String: String] = [:]
     for index in stride(from: 0, to: elements.count, by: 2) {
       guard case .text(let name) = elements[index], case .text(let value) = elements[index + 1] else {
-        throw unexpected(reply)
+        throw RedisFailure(unexpected: reply)
       }
       fields[name] = value
     }
@@ -269,6 +308,14 @@ extension CacheTier {
     case .device: "d"
     case .host: "h"
     case .file: "f"
+    }
+  }
+
+  fileprivate var index: Int {
+    switch self {
+    case .device: 0
+    case .host: 1
+    case .file: 2
     }
   }
 }

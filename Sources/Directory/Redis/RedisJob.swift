@@ -1,5 +1,5 @@
 /// Commands that one caller waits for.
 struct RedisJob: Sendable {
-  var commands: [RedisCommand]
+  var pipeline: RedisPipeline
   var waiter: RedisWaiter
 }

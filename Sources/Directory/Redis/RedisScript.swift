@@ -1,6 +1,12 @@
 /// A Lua script that runs inside Redis, where nothing comes between its commands.
 struct RedisScript: Sendable {
   let text: String
+  let digest: String
+
+  init(text: String) {
+    self.text = text
+    digest = Self.digest(of: text)
+  }
 
   /// Finds how many leading blocks each worker holds, by bisection, since workers withdraw descendants before
   /// ancestors. Reads O(workers × log blocks) fields.
@@ -131,7 +137,10 @@ struct RedisScript: Sendable {
   static let renewLease = RedisScript(
     text: """
       local held = redis.pcall('HGET', KEYS[1], 'incarnation')
-      redis.call('DEL', KEYS[1])
+      -- A hash is written over and never deleted first: in a slot that moves it could not be made again. What was expired
+      -- before is written even while memory is full.
+      if type(held) == 'table' and held.err then redis.call('DEL', KEYS[1]) end
+      redis.call('PEXPIRE', KEYS[1], ARGV[3])
       redis.call('HSET', KEYS[1], unpack(ARGV, 4))
       redis.call('PEXPIRE', KEYS[1], ARGV[3])
       local kind = redis.call('TYPE', KEYS[2]).ok

@@ -2,7 +2,7 @@ import ServingTypes
 
 /// The outcome of one call, which arrives once; later ones are dropped.
 final class RedisWaiter: Sendable {
-  typealias Outcome = Result<[RedisReply], ServingError>
+  typealias Outcome = Result<[RedisReply], RedisFailure>
 
   private enum State {
     case empty

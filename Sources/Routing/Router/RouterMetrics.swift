@@ -72,22 +72,6 @@ struct RouterMetrics: Sendable {
         "router_workers", help: "Workers with a live lease, by role.",
         workers.count { $0.isLeased && $0.record.role == role }, labels: [("role", role.rawValue)])
     }
-    guard let directory else { return }
-    collector.gauge("directory_connected", help: "1 while Redis answers.", directory.isConnected ? 1 : 0)
-    collector.gauge("directory_pending_commands", help: "Commands that wait for Redis.", directory.pendingCommands)
-    collector.counter("directory_errors", help: "Calls to the directory that failed.", directory.errors)
-    collector.counter("directory_reconnects", help: "Times that Redis was connected to again.", directory.reconnects)
-    collector.counter(
-      "directory_deleted_fields", help: "Expired fields that lookups removed.", directory.deletedFields)
-    if let last = directory.lastSuccess {
-      let staleness = last.duration(to: now)
-      collector.gauge(
-        "directory_staleness_seconds", help: "Time since the directory last answered.", staleness.inSeconds)
-    }
-    for (range, count) in directory.lookupsBySlotRange.enumerated() {
-      collector.counter(
-        "directory_lookups_by_slot", help: "Lookups by sixteenth of the Redis Cluster slots.", count,
-        labels: [("range", String(range))])
-    }
+    directory?.collect(collector, now: now)
   }
 }

@@ -39,7 +39,8 @@ extension ServerSettings {
       switch health {
       case .connected: logger.info("directory connected")
       case .disconnected(let reason): logger.warning("directory disconnected", metadata: ["reason": "\(reason)"])
-      case .failing(let reason): logger.warning("directory fails", metadata: ["reason": "\(reason)"])
+      case .failing(let failure, let reason):
+        logger.warning("directory fails", metadata: ["failure": "\(failure.rawValue)", "reason": "\(reason)"])
       }
     }
   }

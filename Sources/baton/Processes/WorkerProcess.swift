@@ -1,4 +1,5 @@
 import DecodeServer
+import Directory
 import Engine
 import Logging
 import ModelSimulation
@@ -17,6 +18,7 @@ struct WorkerProcess {
     let directory = try settings.server.directory(logger: logger)
     defer { directory?.close() }
     let registry = MetricsRegistry()
+    registry.onCollect { collector in directory?.statistics.collect(collector) }
     var engineSettings = settings.engine
     // Who only computes prompts has nothing to guess, and needs no draft model.
     if settings.role == .prefill { engineSettings.engine.enableSpecDecode = false }
