@@ -1,5 +1,6 @@
 import Directory
 import Foundation
+import Glibc
 import ServingTypes
 
 /// A redis-server of this benchmark's own, on a socket and, if wanted, on the loopback; its end ends it.
@@ -40,7 +41,8 @@ public final class LoopbackRedis {
   }
 
   deinit {
-    process.terminate()
+    // It may have inherited a mask that holds back SIGTERM, and has nothing to save.
+    kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     try? FileManager.default.removeItem(at: folder)
   }
