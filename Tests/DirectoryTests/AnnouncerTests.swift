@@ -114,6 +114,108 @@ struct AnnouncerTests {
     #expect(Set(announced) == Set(blocks))
   }
 
+  /// Polls five times a second of a clock that is moved by hand.
+  func poll(
+    _ announcer: DirectoryAnnouncer, _ clock: Lock<ContinuousClock.Instant>, seconds: Int
+  ) async {
+    for _ in 0..<(5 * seconds) {
+      let now = clock.withLock { now in
+        now += .milliseconds(200)
+        return now
+      }
+      while await announcer.poll(now: now) {}
+    }
+  }
+
+  @Test func aPartThatIsAwayHidesNothingElse() async throws {
+    let clock = Lock(ContinuousClock.now)
+    let directory = RefusingDirectory { clock.withLock { $0 } }
+    let cache = Cache()
+    let announcer = announcer(directory, cache, AnnouncerConfiguration(batchSize: 16))
+    let (first, second) = (chain(100), chain(100, seed: 5))
+    let away = first[0].chain
+    directory.behaviour.withLock { $0.refuses = { $0.chain == away } }
+    cache.change(added: first + second)
+    await poll(announcer, clock, seconds: 10)
+    #expect(try await depth(directory, second) == 100)
+    #expect(try await depth(directory, first) == 0)
+    #expect(try await directory.workers().first?.epoch == 0, "what may be missing is not vouched for")
+    // Meanwhile a withdrawal is lost; the new epoch makes up for it.
+    cache.change(removed: [first[99]])
+    await poll(announcer, clock, seconds: 10)
+    directory.behaviour.withLock { $0.refuses = { _ in false } }
+    await poll(announcer, clock, seconds: 30)
+    #expect(try await depth(directory, first) == 99)
+    #expect(try await depth(directory, second) == 100)
+    #expect(try await directory.workers().first?.epoch ?? 0 > 0)
+  }
+
+  @Test func aDirectoryThatRefusesIsNotFlooded() async throws {
+    let clock = Lock(ContinuousClock.now)
+    let directory = RefusingDirectory { clock.withLock { $0 } }
+    let cache = Cache()
+    let announcer = announcer(directory, cache)
+    directory.behaviour.withLock { $0.refuses = { _ in true } }
+    cache.change(added: chain(500))
+    await poll(announcer, clock, seconds: 600)
+    // An attempt every ten seconds, and some more at the beginning.
+    #expect((60...75).contains(directory.behaviour.withLock { $0.calls }))
+    directory.behaviour.withLock { $0.refuses = { _ in false } }
+    await poll(announcer, clock, seconds: 12)
+    #expect(try await depth(directory, chain(500)) == 500)
+  }
+
+  @Test func aServerThatMayHaveForgottenHearsAllAgain() async throws {
+    let clock = Lock(ContinuousClock.now)
+    let directory = RefusingDirectory { clock.withLock { $0 } }
+    let cache = Cache()
+    let announcer = announcer(directory, cache)
+    let blocks = chain(50)
+    cache.change(added: blocks)
+    await poll(announcer, clock, seconds: 2)
+    // A node of a cluster came back empty, and the lease lies on another.
+    let worker = AnnouncingWorker(worker: WorkerID("a"), incarnation: Incarnation(1), epoch: 0, layoutDigest: digest)
+    try await directory.inner.withdraw(blocks.reversed(), as: worker)
+    directory.behaviour.withLock { $0.possibleLosses = 1 }
+    await poll(announcer, clock, seconds: 1)
+    #expect(try await depth(directory, blocks) == 50)
+    #expect(directory.statistics.announcedBlocks == 100)
+    // Again and again: it is told again and again, with growing pauses.
+    for losses in 2..<600 {
+      directory.behaviour.withLock { $0.possibleLosses = losses }
+      await poll(announcer, clock, seconds: 1)
+    }
+    #expect(directory.behaviour.withLock { $0.calls } < 80)
+  }
+
+  @Test(.enabled(if: RedisServer.isInstalled, "redis-server is not installed"))
+  func aRestartUnderTheSameNameVoidsTheOldLifeAtOnce() async throws {
+    let server = try RedisServer()
+    let directory = try RedisDirectory(address: RedisAddress(endpoint: .unix(path: server.socket)))
+    func life(_ incarnation: UInt64, holding blocks: [CachedBlock]) async {
+      let cache = Cache()
+      cache.change(added: blocks)
+      let announcer = DirectoryAnnouncer(
+        directory: directory, record: { record("a", incarnation: incarnation) }, changes: { cache.take() })
+      await announcer.poll()
+    }
+    func found() async throws -> Int? {
+      let worker = try #require(try await directory.workers().first)
+      let holder = (worker.id.value, worker.reference.incarnation.value, worker.epoch)
+      return try await directory.depths(chain(300), [holder])["a"]
+    }
+    await life(1, holding: chain(300))
+    #expect(try await found() == 300)
+    // Killed without a word, and back with an empty cache.
+    await life(2, holding: [])
+    #expect(try await found() == nil)
+    await life(3, holding: Array(chain(300).prefix(5)))
+    #expect(try await found() == 5)
+    // The old life's last words come late.
+    try await directory.announce(chain(300), as: announcing("a", incarnation: 1), lifetime: .seconds(600))
+    #expect(try await found() == nil || (try await found()) == 0, "it costs hits until they are announced again")
+  }
+
   @Test(.enabled(if: RedisServer.isInstalled, "redis-server is not installed"))
   func everythingComesBackAfterRedisForgot() async throws {
     let server = try RedisServer()

@@ -7,7 +7,9 @@ struct ServerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("HTTP: /metrics, /livez, /readyz, and the API on a router. none is off.", valueName: "address"))
   var httpListen: String?
-  @Option(help: ArgumentHelp("redis://[:password@]host:port[/db] or unix:///path of the directory.", valueName: "url"))
+  @Option(
+    help: ArgumentHelp(
+      "The directory: redis://, redis-cluster:// or redis-sentinel:// with hosts, or unix:///path.", valueName: "url"))
   var redis: String?
   @Option(help: ArgumentHelp("How long running requests may go on after SIGTERM.", valueName: "time"))
   var drainTimeout: String?
