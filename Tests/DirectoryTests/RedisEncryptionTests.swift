@@ -4,44 +4,9 @@ import ServingTypes
 import Testing
 
 /// TLS to Redis: encrypted, and never to somebody else.
-@Suite(.enabled(if: RedisServer.isInstalled && RedisEncryptionTests.Certificates.canBeMade, "redis-server or openssl is not installed"))
+@Suite(.enabled(if: RedisServer.isInstalled && RedisCertificates.canBeMade, "redis-server or openssl is not installed"))
 struct RedisEncryptionTests {
-  /// An authority and a certificate for 127.0.0.1, made for one test.
-  final class Certificates {
-    static let executable = "/usr/bin/openssl"
-    static var canBeMade: Bool { FileManager.default.isExecutableFile(atPath: executable) }
-
-    let folder: URL
-
-    init() throws {
-      folder = FileManager.default.temporaryDirectory.appendingPathComponent("baton-tls-\(UUID().uuidString.prefix(8))")
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      let new = ["req", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-      try openssl(new + ["-x509", "-subj", "/CN=authority", "-keyout", path("ca.key"), "-out", path("ca.pem")])
-      try openssl(new + ["-subj", "/CN=redis", "-keyout", path("redis.key"), "-out", path("redis.csr")])
-      try Data("subjectAltName=IP:127.0.0.1".utf8).write(to: folder.appendingPathComponent("names"))
-      try openssl(
-        ["x509", "-req", "-in", path("redis.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key")]
-          + ["-CAcreateserial", "-days", "2", "-extfile", path("names"), "-out", path("redis.pem")])
-    }
-
-    deinit { try? FileManager.default.removeItem(at: folder) }
-
-    func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
-
-    private func openssl(_ arguments: [String]) throws {
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: Self.executable)
-      process.arguments = arguments
-      process.standardError = FileHandle.nullDevice
-      process.standardOutput = FileHandle.nullDevice
-      try process.run()
-      process.waitUntilExit()
-      try #require(process.terminationStatus == 0)
-    }
-  }
-
-  func server(_ certificates: Certificates, port: Int) throws -> RedisServer {
+  func server(_ certificates: RedisCertificates, port: Int) throws -> RedisServer {
     try RedisServer([
       "--tls-port", "\(port)", "--tls-cert-file", certificates.path("redis.pem"), "--tls-key-file",
       certificates.path("redis.key"), "--tls-ca-cert-file", certificates.path("ca.pem"), "--requirepass", "pw",
@@ -49,7 +14,7 @@ struct RedisEncryptionTests {
   }
 
   @Test func worksAndChecksBothSides() async throws {
-    let certificates = try Certificates()
+    let certificates = try RedisCertificates()
     let port = try RedisServer.freePorts(1)[0]
     let server = try server(certificates, port: port)
     let trust = "tls_ca=\(certificates.path("ca.pem"))"
