@@ -55,7 +55,8 @@ extension EngineLoop {
       prefixCount: submission.prefix.count, hashes: submission.hashes,
       root: BlockHash.root(salt: request.cacheSalt, blockSize: blockSize), priority: request.priority,
       tenant: request.tenant, arrival: submission.arrival, isLent: isLent, isReceived: isReceived,
-      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1)
+      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1,
+      fetchableBlocks: request.holders.reduce(0) { max($0, $1.blocks) })
   }
 
   /// The request left the queue: it runs, or it is over.
@@ -66,7 +67,10 @@ extension EngineLoop {
     if let group = request.group, let admitted = group.admitted {
       request.summary.queueSeconds = (admitted - group.arrival).seconds
       request.summary.cachedTokens = group.cachedCount
+      request.summary.fetchedBlocks = group.fetchedBlocks
+      request.summary.fetchSeconds = group.fetchSeconds
       statistics.cachedPromptTokens += UInt64(group.cachedCount)
+      statistics.fetchedPromptTokens += UInt64(group.fetchedBlocks * blockSize)
       statistics.queueSeconds.record(request.summary.queueSeconds)
     }
   }
