@@ -5,22 +5,13 @@ extension WorkerSelector {
   /// Whoever computes prompts may have the blocks that others hold, where it lacks enough of them.
   func noteExchange(among able: inout [WorkerCandidate]) {
     guard configuration.policy == .prefix, configuration.maximumHolders > 0 else { return }
-    // The two best of each layout: nobody fetches from itself.
-    var best: [String: (first: (id: WorkerID, blocks: Int), second: Int)] = [:]
+    var best: [String: Best] = [:]
     for holder in able where holder.lendableBlocks > 0 && !holder.isDoubtful {
-      let (layout, blocks) = (holder.record.layoutDigest, holder.lendableBlocks)
-      if let known = best[layout] {
-        best[layout] =
-          blocks > known.first.blocks
-          ? ((holder.record.id, blocks), known.first.blocks) : (known.first, max(known.second, blocks))
-      } else {
-        best[layout] = ((holder.record.id, blocks), 0)
-      }
+      best[holder.record.layoutDigest, default: Best()].take(holder.lendableBlocks, of: holder.record.id)
     }
     for index in able.indices where able[index].record.role.servesPrefill {
       guard let known = best[able[index].record.layoutDigest] else { continue }
-      let held = known.first.id == able[index].record.id ? known.second : known.first.blocks
-      let more = held - able[index].cached.blocks
+      let more = known.blocks(besides: able[index].record.id) - able[index].cached.blocks
       able[index].fetchableBlocks = more >= leastFetch ? more : 0
     }
   }
@@ -43,4 +34,23 @@ extension WorkerSelector {
   }
 
   private var leastFetch: Int { max(1, configuration.fetchMinBlocks) }
+
+  /// The two that hold most of a layout's blocks: nobody fetches from itself.
+  private struct Best {
+    private var first: WorkerID?
+    private var most = 0
+    private var second = 0
+
+    mutating func take(_ blocks: Int, of worker: WorkerID) {
+      if blocks > most {
+        second = most
+        first = worker
+        most = blocks
+      } else {
+        second = max(second, blocks)
+      }
+    }
+
+    func blocks(besides worker: WorkerID) -> Int { first == worker ? second : most }
+  }
 }
