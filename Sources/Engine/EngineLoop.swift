@@ -249,7 +249,7 @@ final class EngineLoop {
     case .complete(let key, let end): complete(key, end)
     case .computeHere(let key): if let request = requests[key] { computeHere(request) }
     case .heldBlocks(let key, let reply): outgoing.append(.count(reply, .success(heldBlocks(key))))
-    case .fetched(let id, let checksum): scheduler.commitFetched(id, checksum: checksum)
+    case .fetched(let id, let checksum): scheduler.commitFetched(id, checksum: checksum, now: clock.now)
     case .endFetch(let id, let report): scheduler.endFetch(id, report, now: clock.now)
     case .lend(let hashes, let reply):
       outgoing.append(.loans(reply, lend(hashes)))

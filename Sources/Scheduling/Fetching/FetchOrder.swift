@@ -43,4 +43,6 @@ struct Fetch {
   var deadline: ContinuousClock.Instant
   var estimate: Double
   var isCalledOff = false
+  /// Every block came; only the end is missing.
+  var isComplete = false
 }

@@ -61,12 +61,17 @@ extension Scheduler {
   }
 
   /// The next block of a fetch came and was verified; nobody writes to it any more.
-  public func commitFetched(_ id: UInt64, checksum: UInt32) {
+  public func commitFetched(_ id: UInt64, checksum: UInt32, now: ContinuousClock.Instant) {
     guard let fetch = fetches[id], !fetch.isCalledOff, fetch.taken < fetch.blocks.count else { return }
     pool.unpin(fetch.blocks[fetch.taken])
     fetches[id]?.taken += 1
     fetch.sequence.loading?.fetch?.checksums.append(checksum)
     sealArrived(of: fetch.sequence)
+    guard fetch.taken + 1 == fetch.blocks.count else { return }
+    // Nobody waits for the last word.
+    note(fetch, nil, now: now)
+    fetches[id]?.isComplete = true
+    fetch.sequence.loading?.fetch?.isOver = true
   }
 
   /// Nothing more comes of a fetch, and nobody touches its blocks any more.
@@ -74,14 +79,16 @@ extension Scheduler {
     guard let fetch = fetches[id] else { return }
     if !fetch.isCalledOff {
       fetchCost.observe(report)
-      note(fetch, fetch.taken == fetch.blocks.count ? nil : report.failure ?? .short, now: now)
+      if !fetch.isComplete { note(fetch, report.failure ?? .short, now: now) }
     }
     forget(id)
   }
 
   /// Calls the fetch of a waiting sequence off. What came before stays.
   func callOffFetch(of sequence: Sequence, _ failure: FetchFailure, now: ContinuousClock.Instant) {
-    guard let progress = sequence.loading?.fetch, let fetch = fetches[progress.id], !fetch.isCalledOff else { return }
+    guard let progress = sequence.loading?.fetch, let fetch = fetches[progress.id],
+      !fetch.isCalledOff, !fetch.isComplete
+    else { return }
     if failure == .slow {
       fetchCost.penalise(blocks: max(1, fetch.taken), seconds: (now - fetch.began).seconds)
     }
@@ -108,7 +115,7 @@ extension Scheduler {
   /// What contradicts itself in the books of the fetches, if anything does.
   var fetchFault: String? {
     for (id, fetch) in fetches {
-      if !fetch.isCalledOff, fetch.sequence.loading?.fetch?.id != id {
+      if !fetch.isCalledOff, !fetch.isComplete, fetch.sequence.loading?.fetch?.id != id {
         return "fetch \(id) goes on, and nobody waits for it"
       }
       for block in fetch.blocks[fetch.taken...] where pool[block].pinCount == 0 {
