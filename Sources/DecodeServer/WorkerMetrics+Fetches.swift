@@ -9,8 +9,6 @@ extension WorkerMetrics {
     collector.counter("fetches_completed", help: "Fetches of which every block came.", Int(fetches.completed))
     collector.counter("fetch_blocks", help: "Blocks that were fetched, verified and used.", Int(fetches.blocks))
     collector.counter("fetch_bytes", help: "Payload of those blocks.", Int(fetches.blocks) * blockBytes)
-    collector.counter(
-      "fetched_prompt_tokens", help: "Prompt tokens of those blocks.", Int(engine.fetchedPromptTokens))
     collector.counter("fetch_seconds", help: "Time that requests waited for fetches, summed up.", fetches.seconds)
     collector.counter(
       "fetch_estimated_seconds", help: "What these fetches had been estimated to take.", fetches.estimatedSeconds)

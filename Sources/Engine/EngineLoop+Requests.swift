@@ -67,10 +67,7 @@ extension EngineLoop {
     if let group = request.group, let admitted = group.admitted {
       request.summary.queueSeconds = (admitted - group.arrival).seconds
       request.summary.cachedTokens = group.cachedCount
-      request.summary.fetchedBlocks = group.fetchedBlocks
-      request.summary.fetchSeconds = group.fetchSeconds
       statistics.cachedPromptTokens += UInt64(group.cachedCount)
-      statistics.fetchedPromptTokens += UInt64(group.fetchedBlocks * blockSize)
       statistics.queueSeconds.record(request.summary.queueSeconds)
     }
   }
@@ -146,6 +143,8 @@ extension EngineLoop {
     if request.firstToken == nil {
       let now = clock.now
       request.firstToken = now
+      request.summary.fetchedBlocks = group.fetchedBlocks
+      request.summary.fetchSeconds = group.fetchSeconds
       request.summary.firstTokenSeconds = (now - group.arrival).seconds
       request.summary.prefillSeconds = (now - (group.admitted ?? now)).seconds
     }

@@ -46,7 +46,6 @@ public struct EngineStatistics: Hashable, Sendable {
   // Counters.
   public var promptTokens: UInt64 = 0
   public var cachedPromptTokens: UInt64 = 0
-  public var fetchedPromptTokens: UInt64 = 0
   public var computedPromptTokens: UInt64 = 0
   public var generatedTokens: UInt64 = 0
   public var draftedTokens: UInt64 = 0

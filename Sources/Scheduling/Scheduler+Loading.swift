@@ -141,7 +141,7 @@ extension Scheduler {
     else { return }
     stopLoading(sequence)
     let group = sequence.group
-    if group.admitted == nil { group.fetchedBlocks = progress.fetch?.sealed ?? 0 }
+    group.fetchedBlocks += progress.fetch?.sealed ?? 0
     sequence.computedCount = sequence.sealedCount * configuration.blockSize
     noteAdmission(of: sequence, now: now)
     if group.isReceived, !group.isForked {

@@ -29,7 +29,7 @@ public final class SequenceGroup {
   public internal(set) var admitted: ContinuousClock.Instant?
   /// Leading tokens found in the prefix cache when the group was first admitted.
   public internal(set) var cachedCount = 0
-  /// Blocks after these that were fetched from other workers before it was first admitted, and the time it waited for them.
+  /// Blocks of the prefix that were fetched from other workers, and the time that it waited for them.
   public internal(set) var fetchedBlocks = 0
   public internal(set) var fetchSeconds = 0.0
 

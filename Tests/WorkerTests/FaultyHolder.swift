@@ -6,6 +6,7 @@ import KVTransfer
 import RPC
 import ServingProtos
 import ServingTypes
+import Testing
 
 /// A `Blocks` service over a real engine that breaks the protocol in one way.
 struct FaultyHolder: RegistrableRPCService {
