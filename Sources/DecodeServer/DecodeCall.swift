@@ -25,7 +25,8 @@ struct DecodeCall: Sendable {
       id: message.requestID.isEmpty ? .random() : RequestID(message.requestID),
       prompt: try tokenIDs(message.promptTokens, field: "prompt_tokens"),
       generated: try generatedTokens(message.generated, n: sampling.n), sampling: sampling,
-      cacheSalt: message.cacheSalt, tenant: message.tenant, priority: Int(message.priority), deadline: deadline)
+      cacheSalt: message.cacheSalt, tenant: message.tenant, priority: Int(message.priority), deadline: deadline,
+      holders: try BlockHolder.list(message.holders, besides: worker.id))
     var candidates: [WorkerReference] = []
     for candidate in message.prefillCandidates { candidates.append(try WorkerReference(candidate)) }
     self.candidates = candidates
@@ -38,7 +39,10 @@ struct DecodeCall: Sendable {
     return (0..<request.sampling.n).filter { request.generated.isEmpty || request.generated[$0].isEmpty }
   }
 
-  func open(_ candidate: WorkerReference, layout: KVLayout, heldBlocks: Int) -> Baton_V1_PrefillOpen {
+  /// - Parameter own: this worker, which lends what it holds.
+  func open(
+    _ candidate: WorkerReference, layout: KVLayout, heldBlocks: Int, own: WorkerReference
+  ) -> Baton_V1_PrefillOpen {
     var open = Baton_V1_PrefillOpen()
     open.requestID = request.id.value
     open.model = model
@@ -52,6 +56,10 @@ struct DecodeCall: Sendable {
     open.layoutDigest = layout.digest
     open.layout = layout.description
     open.heldBlocks = UInt32(clamping: heldBlocks)
+    var holders = request.holders.filter { $0.worker.id != candidate.id }
+    // Here it is known, and not only believed.
+    if heldBlocks > 0 { holders.insert(BlockHolder(worker: own, blocks: heldBlocks), at: 0) }
+    open.holders = holders.map { Baton_V1_BlockHolder($0) }
     return open
   }
 }

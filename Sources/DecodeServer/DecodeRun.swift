@@ -41,6 +41,8 @@ struct DecodeRun {
     self.end = end
     route.prefill = Baton_V1_WorkerReference(candidate)
     route.prefillCachedTokens = UInt32(clamping: end.cachedTokens)
+    route.fetchedBlocks = UInt32(clamping: end.fetchedBlocks)
+    timeline.fetchSeconds = end.fetchSeconds
     timeline.prefillQueueSeconds = end.queueSeconds
     timeline.prefillSeconds = end.prefillSeconds
     // The sender's clock is not ours: what its computing does not account for, the transfer took.
@@ -101,6 +103,8 @@ struct DecodeRun {
     if end == nil {
       timeline.decodeQueueSeconds = summary.queueSeconds
       timeline.prefillSeconds = summary.prefillSeconds
+      timeline.fetchSeconds = summary.fetchSeconds
+      route.fetchedBlocks = UInt32(clamping: summary.fetchedBlocks)
     }
     if let firstTokenAt, let lastTokenAt { timeline.decodeSeconds = (lastTokenAt - firstTokenAt) / .seconds(1) }
     var response = Baton_V1_DecodeResponse()

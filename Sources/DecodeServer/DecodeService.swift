@@ -104,7 +104,8 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   ) async throws -> PrefillEnd? {
     for candidate in call.candidates.prefix(configuration.maxCandidates) {
       let attempt = HandoffAttempt(
-        open: await call.open(candidate, layout: engine.layout, heldBlocks: handle.heldBlocks), handle: handle,
+        open: await call.open(
+          candidate, layout: engine.layout, heldBlocks: handle.heldBlocks, own: worker.reference), handle: handle,
         receiver: .init(
           creditWindow: configuration.creditWindow, blockBytes: engine.layout.blockBytes(),
           layerCount: engine.layout.groups[0].layers.count, vocabularySize: engine.vocabularySize,

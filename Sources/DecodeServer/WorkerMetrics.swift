@@ -12,6 +12,7 @@ enum WorkerMetrics {
       scheduling(engine.statistics, collector)
       tokens(engine.statistics, collector)
       tiers(engine.statistics.tiers, blockBytes: blockBytes, collector)
+      fetches(engine.statistics, blockBytes: blockBytes, collector)
       self.transfers(transfers.snapshot, collector)
     }
   }

@@ -25,6 +25,7 @@ public final class WorkerServer: Service {
   private let services: [String]
   private let server: GRPCServer<LibGRPCServerTransport>
   private let announcer: DirectoryAnnouncer?
+  private let fetcher: BlockFetcher
   private let drain = DrainSignal()
   private let logger: Logger
 
@@ -33,7 +34,7 @@ public final class WorkerServer: Service {
   /// - Parameters:
   ///   - engine: started by `run()` and stopped when it ends.
   ///   - directory: where the worker announces itself; nil where nobody looks for it.
-  ///   - channels: to the prefill workers.
+  ///   - channels: to the other workers.
   /// - Throws: `unavailable` when the address cannot be bound, `invalidArgument` for TLS material of no use.
   public init(
     engine: EngineCore, tokenizer: any Tokenizer, configuration: WorkerConfiguration,
@@ -81,6 +82,8 @@ public final class WorkerServer: Service {
     } catch {
       throw ServingError(any: error)
     }
+    fetcher = BlockFetcher(
+      engine: engine, channels: channels, creditWindow: configuration.decode.creditWindow, logger: logger)
     announcer = directory.map { directory in
       DirectoryAnnouncer(
         directory: directory, configuration: configuration.announcer,
@@ -153,6 +156,7 @@ public final class WorkerServer: Service {
           }
         }
       }
+      group.addTask { [self] in await fetcher.run() }
       group.addTask { [self] in try await watchEngine() }
       group.addTask { [self] in
         try await server.serve()

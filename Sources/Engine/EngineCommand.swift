@@ -1,4 +1,5 @@
 import KVCache
+import Scheduling
 import ServingTypes
 
 /// What other threads ask of the engine's thread. Each carries a request's key, or the continuation that waits for it.
@@ -14,6 +15,8 @@ enum EngineCommand: Sendable {
   case complete(UInt64, PrefillEnd)
   case computeHere(UInt64)
   case heldBlocks(UInt64, Reply<Int>)
+  case fetched(UInt64, checksum: UInt32)
+  case endFetch(UInt64, FetchReport)
   case lend([BlockHash], Reply<[BlockLoan]>)
   case cacheChanges(Reply<CacheChanges>)
   case checkIntegrity(Reply<Void>)
@@ -37,7 +40,7 @@ enum EngineCommand: Sendable {
     case .cacheChanges(let reply): reply.resume(returning: .success(CacheChanges()))
     case .checkIntegrity(let reply): reply.resume(returning: .failure(error))
     case .drain(let reply), .stop(let reply): reply.resume(returning: .success(()))
-    case .cancel, .stopSample, .commit, .complete, .computeHere, .abandon: break
+    case .cancel, .stopSample, .commit, .complete, .computeHere, .fetched, .endFetch, .abandon: break
     }
   }
 }

@@ -56,6 +56,14 @@ public struct EngineConfiguration: Sendable {
   public var offloadThreshold: Double
   /// Blocks of one sequence that are on their way up at once.
   public var prefetchBlocks: Int
+  /// Fetch prefix blocks that a request says other workers hold, where that is estimated to be faster than computing them.
+  public var enableBlockFetch: Bool
+  /// Fewer blocks are not worth asking for.
+  public var fetchMinBlocks: Int
+  /// Bytes a second that blocks are assumed to come at before any came.
+  public var fetchBandwidth: Int
+  /// A fetch is waited for at least so long, and otherwise for twice what it is estimated to take.
+  public var fetchTimeout: Duration
   /// Gives every sequence the blocks of the longest context at once, as a contiguous cache does: what paging is compared
   /// with. It excludes prefix cache, tiers, parallel samples and hand-offs.
   public var reservesLongestContext: Bool
@@ -72,7 +80,8 @@ public struct EngineConfiguration: Sendable {
     specMethod: SpeculationMethod = .ngram, numSpeculativeTokens: Int = 4, adaptsDraftLength: Bool = true,
     checkIntegrityOnIdle: Bool = false, cacheLogLimit: Int = 16384, swapSpace: Int = 0,
     offloadDir: String? = nil, offloadSpace: Int = 16 << 30, offloadNumThreads: Int = 2,
-    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4,
+    offloadThreshold: Double = 0.8, prefetchBlocks: Int = 4, enableBlockFetch: Bool = true, fetchMinBlocks: Int = 4,
+    fetchBandwidth: Int = 256 << 20, fetchTimeout: Duration = .milliseconds(500),
     reservesLongestContext: Bool = false, stopGracePeriod: Duration = .seconds(5)
   ) {
     self.enablePrefixCaching = enablePrefixCaching
@@ -102,6 +111,10 @@ public struct EngineConfiguration: Sendable {
     self.offloadNumThreads = offloadNumThreads
     self.offloadThreshold = offloadThreshold
     self.prefetchBlocks = prefetchBlocks
+    self.enableBlockFetch = enableBlockFetch
+    self.fetchMinBlocks = fetchMinBlocks
+    self.fetchBandwidth = fetchBandwidth
+    self.fetchTimeout = fetchTimeout
     self.reservesLongestContext = reservesLongestContext
     self.stopGracePeriod = stopGracePeriod
   }

@@ -13,6 +13,8 @@ public final class EngineCore: Sendable {
   public let maximumContextLength: Int
   public let blockCount: Int
   public let configuration: EngineConfiguration
+  /// Blocks to fetch from other workers, for one consumer. What nobody takes is computed in the end.
+  public let fetches: AsyncStream<BlockFetch>
   let mailbox: EngineMailbox
   let snapshot: Lock<EngineStatistics>
   private let nextKey = Atomic<UInt64>(1)
@@ -45,14 +47,20 @@ public final class EngineCore: Sendable {
     statistics.speculation.method = configuration.specMethod
     let tiers = try Self.makeTiers(
       configuration, layout: layout, memory: executor.memory, mailbox: mailbox, fileTier: fileTier)
+    let (fetches, fetchInput) = AsyncStream<BlockFetch>.makeStream(
+      bufferingPolicy: .bufferingOldest(Self.maxWaitingFetches))
+    self.fetches = fetches
     let loop = EngineLoop(
       executor: executor, draftExecutor: draftExecutor, configuration: configuration,
       maximumContextLength: maximumContextLength, mailbox: mailbox, snapshot: snapshot, tiers: tiers,
-      clock: clock)
+      clock: clock, fetches: fetchInput)
     thread = Lock(EngineThread(loop: loop))
   }
 
   deinit { mailbox.post(.abandon) }
+
+  /// Fetches that nobody has taken; the scheduler starts few at once.
+  private static let maxWaitingFetches = 64
 
   /// Starts the engine's own thread; more calls change nothing.
   public func start() { thread.withLock { $0.start() } }

@@ -76,7 +76,8 @@ extension EngineLoop {
         .end(
           PrefillEnd(
             firstTokens: firstTokens, computedTokens: summary.computedTokens, cachedTokens: group.cachedCount,
-            queueSeconds: summary.queueSeconds, prefillSeconds: (clock.now - admitted).seconds))))
+            fetchedBlocks: group.fetchedBlocks, fetchSeconds: group.fetchSeconds, queueSeconds: summary.queueSeconds,
+            prefillSeconds: (clock.now - admitted).seconds))))
     endFinished(request)
   }
 

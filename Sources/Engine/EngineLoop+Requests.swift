@@ -55,7 +55,8 @@ extension EngineLoop {
       prefixCount: submission.prefix.count, hashes: submission.hashes,
       root: BlockHash.root(salt: request.cacheSalt, blockSize: blockSize), priority: request.priority,
       tenant: request.tenant, arrival: submission.arrival, isLent: isLent, isReceived: isReceived,
-      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1)
+      promptLogitCount: request.sampling.promptLogprobs == nil ? 0 : request.prompt.count - 1,
+      fetchableBlocks: request.holders.reduce(0) { max($0, $1.blocks) })
   }
 
   /// The request left the queue: it runs, or it is over.
@@ -142,6 +143,8 @@ extension EngineLoop {
     if request.firstToken == nil {
       let now = clock.now
       request.firstToken = now
+      request.summary.fetchedBlocks = group.fetchedBlocks
+      request.summary.fetchSeconds = group.fetchSeconds
       request.summary.firstTokenSeconds = (now - group.arrival).seconds
       request.summary.prefillSeconds = (now - (group.admitted ?? now)).seconds
     }

@@ -15,6 +15,7 @@ extension EngineLoop {
     // Earlier copies may feed later ones, and their sources may be written to from here on, by loads first of all.
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
     tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
+    startFetches()
     guard !scheduler.output.segments.isEmpty else { return false }
     let running = scheduler.running.count
     fillBatch()

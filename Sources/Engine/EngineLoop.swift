@@ -37,11 +37,15 @@ final class EngineLoop {
   /// Something happened since the books were last checked on idle.
   private var isDirty = false
   private var reportedQueueStep: UInt64 = 0
+  /// Somebody waits for an answer that no step will change.
+  private var isAwaited = false
+  /// Fetches for whoever asks other workers.
+  let fetches: AsyncStream<BlockFetch>.Continuation
 
   init(
     executor: any ModelExecutor, draftExecutor: (any ModelExecutor)?, configuration: EngineConfiguration,
     maximumContextLength: Int, mailbox: EngineMailbox, snapshot: Lock<EngineStatistics>, tiers: TierTransfers?,
-    clock: ServingClock
+    clock: ServingClock, fetches: AsyncStream<BlockFetch>.Continuation
   ) {
     self.executor = executor
     self.configuration = configuration
@@ -50,6 +54,7 @@ final class EngineLoop {
     self.snapshot = snapshot
     self.tiers = tiers
     self.clock = clock
+    self.fetches = fetches
     endOfGeneration = executor.endOfGenerationTokens
     blockSize = executor.layout.blockSize
     memory = executor.memory
@@ -74,6 +79,10 @@ final class EngineLoop {
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
         maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
         fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks,
+        fetchMinBlocks: configuration.enableBlockFetch ? configuration.fetchMinBlocks : 0,
+        fetchTimeout: configuration.fetchTimeout,
+        fetchCost: FetchCost(
+          secondsPerBlock: Double(executor.memory.blockBytes) / Double(configuration.fetchBandwidth)),
         reservation: configuration.reservesLongestContext
           ? .longestContext(tokens: maximumContextLength) : .asNeeded),
       pool: pool)
@@ -125,6 +134,7 @@ final class EngineLoop {
   private func turn() -> EngineTurn {
     handle(contents)
     if isStopping { return .stopping }
+    if isAwaited { report() }
     let now = clock.now
     expire(now: now)
     let hasWorked = requests.isEmpty ? false : step(now: now)
@@ -147,6 +157,7 @@ final class EngineLoop {
   /// Publishes the books, then says what there is to say: whoever hears of an end finds its blocks given back.
   func report() {
     publish()
+    isAwaited = false
     for message in outgoing { message.send() }
     outgoing.removeAll(keepingCapacity: true)
   }
@@ -176,6 +187,7 @@ final class EngineLoop {
       statistics.tiers = pool.currentTierStatistics
       statistics.tiers.loadingSequences = scheduler.loading.count
     }
+    statistics.fetches = scheduler.fetchStatistics
     statistics.speculation = speculator.statistics
     statistics.heartbeat = clock.now
     let statistics = statistics
@@ -237,7 +249,11 @@ final class EngineLoop {
     case .complete(let key, let end): complete(key, end)
     case .computeHere(let key): if let request = requests[key] { computeHere(request) }
     case .heldBlocks(let key, let reply): outgoing.append(.count(reply, .success(heldBlocks(key))))
-    case .lend(let hashes, let reply): outgoing.append(.loans(reply, lend(hashes)))
+    case .fetched(let id, let checksum): scheduler.commitFetched(id, checksum: checksum, now: clock.now)
+    case .endFetch(let id, let report): scheduler.endFetch(id, report, now: clock.now)
+    case .lend(let hashes, let reply):
+      outgoing.append(.loans(reply, lend(hashes)))
+      isAwaited = true
     case .cacheChanges(let reply): outgoing.append(.changes(reply, scheduler.takeCacheChanges()))
     case .checkIntegrity(let reply):
       let result = Result { () throws(ServingError) in try checkIntegrity() }
@@ -282,6 +298,7 @@ final class EngineLoop {
       report()
     }
     report()
+    fetches.finish()
     refuseEverything()
     for reply in stopReplies + drainReplies { reply.resume(returning: .success(())) }
   }

@@ -14,11 +14,13 @@ public struct EngineRequest: Sendable {
   /// Higher goes first.
   public var priority: Int
   public var deadline: ContinuousClock.Instant?
+  /// Workers from which leading blocks may be fetched; the best first.
+  public var holders: [BlockHolder]
 
   public init(
     id: RequestID = .random(), prompt: [TokenID], generated: [[TokenID]] = [],
     sampling: SamplingParameters = SamplingParameters(), cacheSalt: String = "", tenant: String = "", priority: Int = 0,
-    deadline: ContinuousClock.Instant? = nil
+    deadline: ContinuousClock.Instant? = nil, holders: [BlockHolder] = []
   ) {
     self.id = id
     self.prompt = prompt
@@ -28,6 +30,7 @@ public struct EngineRequest: Sendable {
     self.tenant = tenant
     self.priority = priority
     self.deadline = deadline
+    self.holders = holders
   }
 
   /// The tokens whose blocks a hand-off carries: the prompt and, where there is but one sample, what it has generated.

@@ -1,4 +1,5 @@
 import KVCache
+import Scheduling
 
 /// A snapshot of an engine's gauges and of its counters since the start.
 public struct EngineStatistics: Hashable, Sendable {
@@ -64,6 +65,7 @@ public struct EngineStatistics: Hashable, Sendable {
   public var requestsFailed: UInt64 = 0
   /// Both kinds, of the tiers below the pool.
   public var tiers = TierStatistics()
+  public var fetches = FetchStatistics()
   public var speculation = SpeculationStatistics()
   public var stepSeconds = Histogram()
   public var queueSeconds = Histogram()

@@ -17,6 +17,8 @@ extension Baton_V1_End {
     cachedTokens = UInt32(clamping: end.cachedTokens)
     queueSeconds = end.queueSeconds
     prefillSeconds = end.prefillSeconds
+    fetchedBlocks = UInt32(clamping: end.fetchedBlocks)
+    fetchSeconds = end.fetchSeconds
   }
 }
 
@@ -33,6 +35,7 @@ extension PrefillEnd {
     }
     self.init(
       firstTokens: firstTokens, computedTokens: Int(end.computedTokens), cachedTokens: Int(end.cachedTokens),
-      queueSeconds: end.queueSeconds, prefillSeconds: end.prefillSeconds)
+      fetchedBlocks: Int(end.fetchedBlocks), fetchSeconds: end.fetchSeconds, queueSeconds: end.queueSeconds,
+      prefillSeconds: end.prefillSeconds)
   }
 }

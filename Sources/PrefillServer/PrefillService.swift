@@ -90,6 +90,7 @@ public struct PrefillService: RegistrableRPCService {
       id: open.requestID.isEmpty ? .random() : RequestID(open.requestID),
       prompt: try tokenIDs(open.promptTokens, field: "prompt_tokens"),
       generated: try generatedTokens(open.generated, n: sampling.n), sampling: sampling, cacheSalt: open.cacheSalt,
-      tenant: open.tenant, priority: Int(open.priority), deadline: deadline)
+      tenant: open.tenant, priority: Int(open.priority), deadline: deadline,
+      holders: try BlockHolder.list(open.holders, besides: worker.id))
   }
 }

@@ -26,6 +26,8 @@ struct LoadProgress {
   var inFlight = 0
   /// Blocks that are here, before those ahead of them are.
   var arrived: [Int: TierTransfer] = [:]
+  /// The blocks behind those of the tiers, where another worker is asked for them.
+  var fetch: FetchProgress?
   /// From then on computing goes first.
   var deadline: ContinuousClock.Instant
   /// What computing one block takes; nil where nothing is known.

@@ -19,7 +19,7 @@ extension Scheduler {
       let isReceived = group.isReceived && !group.isForked
       // Whatever the budget is short of, blocks from elsewhere need none of it.
       let isBudgetSpent = !isReceived && budget.prompt <= 0
-      if isBudgetSpent, !pool.hasTiers || index >= Self.maxProbes {
+      if isBudgetSpent, !pool.hasTiers && group.fetchableBlocks == 0 || index >= Self.maxProbes {
         noteShortfall(of: sequence, turn)
         continue
       }
@@ -28,12 +28,15 @@ extension Scheduler {
       if isAwaitingOthers(sequence) { continue }
       guard let prefix = fittingPrefix(of: sequence, isReceived: isReceived) else { break }
       let left = max(1, sequence.nextStop - prefix.count * configuration.blockSize)
-      if let loadEnd = loadableEnd(of: sequence, after: prefix.count, isReceived: isReceived) {
+      let loadEnd = loadableEnd(of: sequence, after: prefix.count, isReceived: isReceived)
+      let fetchEnd = fetchableEnd(of: sequence, after: loadEnd ?? prefix.count)
+      if let end = fetchEnd ?? loadEnd {
         guard mayLoad else { continue }
-        leaveQueue(sequence, cost: max(1, sequence.nextStop - loadEnd * configuration.blockSize))
+        leaveQueue(sequence, cost: max(1, sequence.nextStop - end * configuration.blockSize))
         slots -= needed
         take(prefix, for: sequence)
-        load(sequence, through: loadEnd, isReceived: isReceived, now: now)
+        load(sequence, through: loadEnd ?? prefix.count, isReceived: isReceived, now: now)
+        if let fetchEnd { fetch(sequence, through: fetchEnd, now: now) }
         continue
       }
       if isBudgetSpent {
@@ -51,6 +54,7 @@ extension Scheduler {
       leaveQueue(sequence, cost: left)
       slots -= needed
       noteBypass(of: sequence, after: prefix.count)
+      noteFetchBypass(of: sequence, after: prefix.count)
       take(prefix, for: sequence)
       noteAdmission(of: sequence, now: now)
       if isReceived {
@@ -192,7 +196,8 @@ extension Scheduler {
     let group = sequence.group
     if group.admitted == nil {
       group.admitted = now
-      group.cachedCount = min(sequence.computedCount, group.prefixCount)
+      group.cachedCount =
+        min(sequence.computedCount, group.prefixCount) - group.fetchedBlocks * configuration.blockSize
       if !group.isReceived { output.admitted.append(group) }
     }
   }

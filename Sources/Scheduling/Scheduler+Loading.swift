@@ -1,7 +1,7 @@
 import KVCache
 import ServingTypes
 
-// Sequences whose next blocks lie in a tier below the pool: they hold all the blocks that they need and wait, off the
+// Sequences whose next blocks lie in a tier below the pool, or at another worker: they hold all the blocks that they need and wait, off the
 // queue, until these are filled; others go on meanwhile. The first to go when blocks are short.
 extension Scheduler {
   /// Sequences that wait at once. More would not come up sooner.
@@ -16,7 +16,7 @@ extension Scheduler {
 
   /// The end of the run of blocks, after those in the pool, that is worth bringing up before the sequence starts.
   func loadableEnd(of sequence: Sequence, after start: Int, isReceived: Bool) -> Int? {
-    guard pool.hasTiers, sequence.loadTurns < Self.maxTurns else { return nil }
+    guard pool.hasTiers, sequence.loadTurns < Self.maxTurns, !sequence.group.lacksPromptLogits else { return nil }
     // The last token is computed for its logits; its block too, if it is full, rather than copied on write.
     let limit =
       isReceived
@@ -33,7 +33,7 @@ extension Scheduler {
   }
 
   /// What computing one block takes.
-  private var computeSeconds: Double? {
+  var computeSeconds: Double? {
     costs.prefillTokenSeconds.map { $0 * Double(configuration.blockSize) }
   }
 
@@ -63,7 +63,7 @@ extension Scheduler {
       let index = progress.next
       guard let transfer = pool.beginLoad(sequence.hashes[index], to: sequence.table[index]) else {
         // The tier needed the room.
-        sequence.loading?.end = index
+        cutLoading(of: sequence, at: index)
         continue
       }
       sequence.loading?.next += 1
@@ -87,10 +87,24 @@ extension Scheduler {
       return pool.countPrefetch(load.transfer, isUsed: false)
     }
     sequence.loading?.arrived[load.index] = load.transfer
-    while let transfer = sequence.loading?.arrived.removeValue(forKey: sequence.sealedCount) {
-      sealBlock(of: sequence, at: sequence.sealedCount, checksum: transfer.checksum)
+    sealArrived(of: sequence)
+  }
+
+  /// Publishes the blocks that are here and have all blocks before them.
+  func sealArrived(of sequence: Sequence) {
+    while true {
+      let index = sequence.sealedCount
+      if let transfer = sequence.loading?.arrived.removeValue(forKey: index) {
+        sealBlock(of: sequence, at: index, checksum: transfer.checksum)
+        pool.countPrefetch(transfer, isUsed: true)
+      } else if let checksum = sequence.loading?.fetch?.checksum(at: index) {
+        sealBlock(of: sequence, at: index, checksum: checksum)
+        sequence.loading?.fetch?.sealed += 1
+        fetchStatistics.blocks += 1
+      } else {
+        return
+      }
       sequence.sealedCount += 1
-      pool.countPrefetch(transfer, isUsed: true)
     }
   }
 
@@ -104,12 +118,15 @@ extension Scheduler {
           sequence.hashes[sequence.sealedCount], seconds: (progress.computeSeconds ?? Self.unknownPatience.seconds) * 2)
         cutLoading(of: sequence, at: sequence.sealedCount)
       }
+      if let fetch = progress.fetch, now >= fetch.deadline { callOffFetch(of: sequence, .slow, now: now) }
     }
     for sequence in loading { resume(sequence, now: now) }
   }
 
   private func cutLoading(of sequence: Sequence, at end: Int) {
     guard let progress = sequence.loading, end < progress.end else { return }
+    // Nothing that comes behind a hole is of use.
+    callOffFetch(of: sequence, .unwanted, now: now)
     sequence.loading?.end = end
     for (index, transfer) in progress.arrived where index >= end {
       sequence.loading?.arrived[index] = nil
@@ -119,9 +136,12 @@ extension Scheduler {
 
   private func resume(_ sequence: Sequence, now: ContinuousClock.Instant) {
     // As long as bytes are on their way to its blocks, nothing else may be written there.
-    guard let progress = sequence.loading, progress.inFlight == 0, sequence.sealedCount >= progress.end else { return }
+    guard let progress = sequence.loading, progress.inFlight == 0, sequence.sealedCount >= progress.end,
+      progress.fetch?.isOver ?? true
+    else { return }
     stopLoading(sequence)
     let group = sequence.group
+    group.fetchedBlocks += progress.fetch?.sealed ?? 0
     sequence.computedCount = sequence.sealedCount * configuration.blockSize
     noteAdmission(of: sequence, now: now)
     if group.isReceived, !group.isForked {
@@ -136,6 +156,7 @@ extension Scheduler {
   /// Takes the sequence off `loading`. What is still on its way comes back as not wanted.
   func stopLoading(_ sequence: Sequence) {
     guard let progress = sequence.loading else { return }
+    callOffFetch(of: sequence, .unwanted, now: now)
     for transfer in progress.arrived.values { pool.countPrefetch(transfer, isUsed: false) }
     sequence.loading = nil
     loading.removeAll { $0 === sequence }

@@ -110,6 +110,7 @@ extension Scheduler {
     if promised != promisedBlocks {
       throw ServingError(.internalError, "scheduler: \(promised) blocks are promised; \(promisedBlocks) are counted")
     }
+    if let fault = fetchFault { throw ServingError(.internalError, "scheduler: \(fault)") }
     if running.isEmpty, receiving.isEmpty, loading.isEmpty, pool.cache.pendingCount != 0 {
       throw ServingError(
         .internalError, "scheduler: \(pool.cache.pendingCount) pending entries have no owner that runs")

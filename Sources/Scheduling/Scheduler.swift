@@ -23,6 +23,13 @@ public final class Scheduler {
   /// Admitted sequences that wait for blocks from the tiers below the pool.
   public internal(set) var loading: [Sequence] = []
   var loadTurn: UInt32 = 0
+  /// By id, what other workers are asked for.
+  var fetches: [UInt64: Fetch] = [:]
+  /// Those that nobody has begun to ask for.
+  var newFetches: [UInt64] = []
+  var nextFetch: UInt64 = 0
+  public internal(set) var fetchCost: FetchCost
+  public internal(set) var fetchStatistics = FetchStatistics()
   var isWaitingSorted = true
   var step: UInt64 = 0
   /// The time of the step that is made.
@@ -45,6 +52,7 @@ public final class Scheduler {
     self.configuration = configuration
     self.pool = pool
     fairShare = FairShare(quantum: configuration.fairShareQuantum)
+    fetchCost = configuration.fetchCost
   }
 
   deinit {

@@ -16,6 +16,12 @@ public struct SchedulerConfiguration: Sendable {
   public var fairShareQuantum: Int
   /// Blocks of one sequence that are on their way up from a tier at once.
   public var prefetchBlocks: Int
+  /// Fewer blocks are not worth asking another worker for; 0: nobody is asked.
+  public var fetchMinBlocks: Int
+  /// A fetch is waited for at least so long, and otherwise for twice its estimate.
+  public var fetchTimeout: Duration
+  /// What a fetch is assumed to take before one was measured.
+  public var fetchCost: FetchCost
   /// What a sequence holds from its admission on.
   public var reservation: BlockReservation
 
@@ -27,6 +33,7 @@ public struct SchedulerConfiguration: Sendable {
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
     targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
     fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4,
+    fetchMinBlocks: Int = 0, fetchTimeout: Duration = .milliseconds(500), fetchCost: FetchCost = FetchCost(),
     reservation: BlockReservation = .asNeeded
   ) {
     self.blockSize = blockSize
@@ -42,6 +49,9 @@ public struct SchedulerConfiguration: Sendable {
     self.fairShare = fairShare
     self.fairShareQuantum = fairShareQuantum
     self.prefetchBlocks = prefetchBlocks
+    self.fetchMinBlocks = fetchMinBlocks
+    self.fetchTimeout = fetchTimeout
+    self.fetchCost = fetchCost
     self.reservation = reservation
   }
 }

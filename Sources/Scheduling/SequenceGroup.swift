@@ -17,6 +17,8 @@ public final class SequenceGroup {
   public let isLent: Bool
   /// The logits after each of so many leading tokens are wanted; they can only come from computing these tokens.
   public let promptLogitCount: Int
+  /// Leading blocks of the prefix that another worker is believed to hold.
+  public let fetchableBlocks: Int
   /// Its prompt's blocks come from another worker.
   public internal(set) var isReceived: Bool
   /// Every sample of the request, by index; empty once the group has ended.
@@ -27,6 +29,9 @@ public final class SequenceGroup {
   public internal(set) var admitted: ContinuousClock.Instant?
   /// Leading tokens found in the prefix cache when the group was first admitted.
   public internal(set) var cachedCount = 0
+  /// Blocks of the prefix that were fetched from other workers, and the time that it waited for them.
+  public internal(set) var fetchedBlocks = 0
+  public internal(set) var fetchSeconds = 0.0
 
   /// For a received group: blocks that are promised and not bound yet.
   var promisedBlocks = 0
@@ -40,6 +45,8 @@ public final class SequenceGroup {
   /// The tenant's account, from `add` to `end`.
   var share: TenantShare?
   var hasWaitedForOthers = false
+  /// Other workers were asked, or it was decided that they are not.
+  var hasFetched = false
 
   /// - Parameters:
   ///   - samples: each sample's tokens, all beginning with the same `prefixCount` ones.
@@ -48,7 +55,7 @@ public final class SequenceGroup {
   public init(
     key: UInt64, samples: [[TokenID]], finished: Set<Int> = [], prefixCount: Int, hashes: [BlockHash], root: BlockHash,
     priority: Int = 0, tenant: String = "", arrival: ContinuousClock.Instant, isLent: Bool = false,
-    isReceived: Bool = false, promptLogitCount: Int = 0
+    isReceived: Bool = false, promptLogitCount: Int = 0, fetchableBlocks: Int = 0
   ) {
     precondition(finished.count < samples.count, "a group needs a sample that runs")
     precondition(promptLogitCount == 0 || !isReceived, "prompt logits come from computing the prompt")
@@ -61,6 +68,7 @@ public final class SequenceGroup {
     self.isLent = isLent
     self.isReceived = isReceived
     self.promptLogitCount = promptLogitCount
+    self.fetchableBlocks = fetchableBlocks
     for (index, tokens) in samples.enumerated() {
       // Keys ascend with arrival, so that ids do too.
       let sequence = Sequence(

@@ -302,6 +302,30 @@ public nonisolated struct Baton_V1_WorkerReference: Sendable {
   public init() {}
 }
 
+/// A worker that is believed to hold leading blocks of a prompt.
+public nonisolated struct Baton_V1_BlockHolder: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var worker: Baton_V1_WorkerReference {
+    get {_worker ?? Baton_V1_WorkerReference()}
+    set {_worker = newValue}
+  }
+  /// Returns true if `worker` has been explicitly set.
+  public var hasWorker: Bool {self._worker != nil}
+  /// Clears the value of `worker`. Subsequent reads from it will return its default value.
+  public mutating func clearWorker() {self._worker = nil}
+
+  public var blocks: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _worker: Baton_V1_WorkerReference? = nil
+}
+
 /// Seconds that each part of a request took, by the clock of the process that spent them.
 public nonisolated struct Baton_V1_Timeline: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -325,6 +349,9 @@ public nonisolated struct Baton_V1_Timeline: Sendable {
 
   /// From the first token to the last.
   public var decodeSeconds: Double = 0
+
+  /// Waiting for prefix blocks from other workers; a part of the queue's seconds.
+  public var fetchSeconds: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -380,6 +407,9 @@ public nonisolated struct Baton_V1_Route: Sendable {
 
   public var candidates: [Baton_V1_CandidateCost] = []
 
+  /// Prefix blocks that the worker which computed the prompt fetched from others instead of computing them.
+  public var fetchedBlocks: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -407,6 +437,9 @@ public nonisolated struct Baton_V1_CandidateCost: Sendable {
   public var load: Double = 0
 
   public var chosen: Bool = false
+
+  /// Blocks beyond these that the worker could fetch from another one.
+  public var predictedFetchableBlocks: UInt32 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -821,9 +854,48 @@ nonisolated extension Baton_V1_WorkerReference: SwiftProtobuf.Message, SwiftProt
   }
 }
 
+nonisolated extension Baton_V1_BlockHolder: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".BlockHolder"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}blocks\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._worker) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.blocks) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._worker {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.blocks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.blocks, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Baton_V1_BlockHolder, rhs: Baton_V1_BlockHolder) -> Bool {
+    if lhs._worker != rhs._worker {return false}
+    if lhs.blocks != rhs.blocks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Timeline"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0\u{3}fetch_seconds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -837,6 +909,7 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.transferSeconds) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.firstTokenSeconds) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.decodeSeconds) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.fetchSeconds) }()
       default: break
       }
     }
@@ -861,6 +934,9 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.decodeSeconds.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.decodeSeconds, fieldNumber: 6)
     }
+    if self.fetchSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.fetchSeconds, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -871,6 +947,7 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.transferSeconds != rhs.transferSeconds {return false}
     if lhs.firstTokenSeconds != rhs.firstTokenSeconds {return false}
     if lhs.decodeSeconds != rhs.decodeSeconds {return false}
+    if lhs.fetchSeconds != rhs.fetchSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -878,7 +955,7 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Route"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{3}fetched_blocks\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -897,6 +974,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.acceptedTokens) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.migrations) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.candidates) }()
+      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.fetchedBlocks) }()
       default: break
       }
     }
@@ -940,6 +1018,9 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.candidates.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.candidates, fieldNumber: 11)
     }
+    if self.fetchedBlocks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.fetchedBlocks, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -955,6 +1036,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.acceptedTokens != rhs.acceptedTokens {return false}
     if lhs.migrations != rhs.migrations {return false}
     if lhs.candidates != rhs.candidates {return false}
+    if lhs.fetchedBlocks != rhs.fetchedBlocks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -962,7 +1044,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CandidateCost"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{3}predicted_fetchable_blocks\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -976,6 +1058,7 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.predictedCachedBlocks) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.load) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.chosen) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.predictedFetchableBlocks) }()
       default: break
       }
     }
@@ -1000,6 +1083,9 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if self.chosen != false {
       try visitor.visitSingularBoolField(value: self.chosen, fieldNumber: 6)
     }
+    if self.predictedFetchableBlocks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.predictedFetchableBlocks, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1010,6 +1096,7 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if lhs.predictedCachedBlocks != rhs.predictedCachedBlocks {return false}
     if lhs.load != rhs.load {return false}
     if lhs.chosen != rhs.chosen {return false}
+    if lhs.predictedFetchableBlocks != rhs.predictedFetchableBlocks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -55,6 +55,9 @@ public nonisolated struct Baton_V1_DecodeRequest: Sendable {
   /// 0 is any.
   public var expectedIncarnation: UInt64 = 0
 
+  /// Workers from which whoever computes the prompt may fetch leading blocks; the best first.
+  public var holders: [Baton_V1_BlockHolder] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -119,7 +122,7 @@ fileprivate nonisolated let _protobuf_package = "baton.v1"
 
 nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".DecodeRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}model\0\u{3}prompt_tokens\0\u{1}generated\0\u{1}sampling\0\u{3}cache_salt\0\u{1}tenant\0\u{1}priority\0\u{3}prefill_candidates\0\u{3}expected_incarnation\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}model\0\u{3}prompt_tokens\0\u{1}generated\0\u{1}sampling\0\u{3}cache_salt\0\u{1}tenant\0\u{1}priority\0\u{3}prefill_candidates\0\u{3}expected_incarnation\0\u{1}holders\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -137,6 +140,7 @@ nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtob
       case 8: try { try decoder.decodeSingularInt32Field(value: &self.priority) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.prefillCandidates) }()
       case 10: try { try decoder.decodeSingularFixed64Field(value: &self.expectedIncarnation) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.holders) }()
       default: break
       }
     }
@@ -177,6 +181,9 @@ nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtob
     if self.expectedIncarnation != 0 {
       try visitor.visitSingularFixed64Field(value: self.expectedIncarnation, fieldNumber: 10)
     }
+    if !self.holders.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.holders, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -191,6 +198,7 @@ nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtob
     if lhs.priority != rhs.priority {return false}
     if lhs.prefillCandidates != rhs.prefillCandidates {return false}
     if lhs.expectedIncarnation != rhs.expectedIncarnation {return false}
+    if lhs.holders != rhs.holders {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

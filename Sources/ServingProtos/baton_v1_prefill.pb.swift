@@ -107,6 +107,9 @@ public nonisolated struct Baton_V1_PrefillOpen: Sendable {
   /// Leading blocks that the caller holds already.
   public var heldBlocks: UInt32 = 0
 
+  /// Workers from which leading blocks may be fetched, the caller among them; the best first.
+  public var holders: [Baton_V1_BlockHolder] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -277,6 +280,11 @@ public nonisolated struct Baton_V1_End: Sendable {
 
   public var prefillSeconds: Double = 0
 
+  /// Leading blocks that came from other workers, and how long the request waited for them.
+  public var fetchedBlocks: UInt32 = 0
+
+  public var fetchSeconds: Double = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -397,7 +405,7 @@ nonisolated extension Baton_V1_PrefillRequest: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Baton_V1_PrefillOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PrefillOpen"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}model\0\u{3}prompt_tokens\0\u{1}generated\0\u{1}sampling\0\u{3}cache_salt\0\u{1}tenant\0\u{1}priority\0\u{3}expected_incarnation\0\u{3}layout_digest\0\u{1}layout\0\u{3}held_blocks\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}model\0\u{3}prompt_tokens\0\u{1}generated\0\u{1}sampling\0\u{3}cache_salt\0\u{1}tenant\0\u{1}priority\0\u{3}expected_incarnation\0\u{3}layout_digest\0\u{1}layout\0\u{3}held_blocks\0\u{1}holders\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -417,6 +425,7 @@ nonisolated extension Baton_V1_PrefillOpen: SwiftProtobuf.Message, SwiftProtobuf
       case 10: try { try decoder.decodeSingularStringField(value: &self.layoutDigest) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self.layout) }()
       case 12: try { try decoder.decodeSingularUInt32Field(value: &self.heldBlocks) }()
+      case 13: try { try decoder.decodeRepeatedMessageField(value: &self.holders) }()
       default: break
       }
     }
@@ -463,6 +472,9 @@ nonisolated extension Baton_V1_PrefillOpen: SwiftProtobuf.Message, SwiftProtobuf
     if self.heldBlocks != 0 {
       try visitor.visitSingularUInt32Field(value: self.heldBlocks, fieldNumber: 12)
     }
+    if !self.holders.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.holders, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -479,6 +491,7 @@ nonisolated extension Baton_V1_PrefillOpen: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.layoutDigest != rhs.layoutDigest {return false}
     if lhs.layout != rhs.layout {return false}
     if lhs.heldBlocks != rhs.heldBlocks {return false}
+    if lhs.holders != rhs.holders {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -787,7 +800,7 @@ nonisolated extension Baton_V1_BlockFrame: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Baton_V1_End: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".End"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_tokens\0\u{3}computed_tokens\0\u{3}cached_tokens\0\u{3}queue_seconds\0\u{3}prefill_seconds\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_tokens\0\u{3}computed_tokens\0\u{3}cached_tokens\0\u{3}queue_seconds\0\u{3}prefill_seconds\0\u{3}fetched_blocks\0\u{3}fetch_seconds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -800,6 +813,8 @@ nonisolated extension Baton_V1_End: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.cachedTokens) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.queueSeconds) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.prefillSeconds) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.fetchedBlocks) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.fetchSeconds) }()
       default: break
       }
     }
@@ -821,6 +836,12 @@ nonisolated extension Baton_V1_End: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.prefillSeconds.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.prefillSeconds, fieldNumber: 5)
     }
+    if self.fetchedBlocks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.fetchedBlocks, fieldNumber: 6)
+    }
+    if self.fetchSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.fetchSeconds, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -830,6 +851,8 @@ nonisolated extension Baton_V1_End: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.cachedTokens != rhs.cachedTokens {return false}
     if lhs.queueSeconds != rhs.queueSeconds {return false}
     if lhs.prefillSeconds != rhs.prefillSeconds {return false}
+    if lhs.fetchedBlocks != rhs.fetchedBlocks {return false}
+    if lhs.fetchSeconds != rhs.fetchSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -164,6 +164,20 @@ import Testing
     }
   }
 
+  /// Their logits can only be computed, whatever lies in a tier.
+  @Test func promptsWithLogprobsAreComputed() async throws {
+    let tier = FaultyTier(capacity: 60)
+    let (engine, setup, request) = try await engineWithATieredPrompt(tier)
+    var asking = request
+    asking.sampling.promptLogprobs = 1
+    let outcome = try await collect(engine.generate(asking))
+    #expect(outcome.tokens[0] == (try setup.reference(request, count: 3)))
+    #expect(outcome.promptLogprobs.count == 199 && outcome.summary?.computedTokens == 200)
+    #expect(engine.statistics.tiers.fileHits == 0)
+    try await expectClean(engine)
+    await engine.stop()
+  }
+
   // MARK: Waiting
 
   /// An engine that has one conversation in a tier and not in its pool.

@@ -40,7 +40,8 @@ struct FaultyPrefill: RegistrableRPCService {
   func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
     router.registerHandler(
       forMethod: Baton_V1_Prefill.Method.Prefill.descriptor,
-      deserializer: ProtobufDeserializer<Baton_V1_PrefillRequest>(), serializer: FaultySerializer(fault: fault)
+      deserializer: ProtobufDeserializer<Baton_V1_PrefillRequest>(),
+      serializer: FaultySerializer(fault: fault, right: PrefillResponseSerializer())
     ) { request, _ in
       StreamingServerResponse { writer in
         try await serve(request.messages, writer)
@@ -92,11 +93,12 @@ struct FaultyPrefill: RegistrableRPCService {
 }
 
 /// Writes right messages, and then breaks them.
-private struct FaultySerializer: MessageSerializer {
+struct FaultySerializer<Right: MessageSerializer<HandoffMessage<LentBlock>>>: MessageSerializer {
   let fault: Fault
+  let right: Right
 
   func serialize<Bytes: GRPCContiguousBytes>(_ message: HandoffMessage<LentBlock>) throws -> Bytes {
-    let right: GRPCBytes = try PrefillResponseSerializer().serialize(message)
+    let right: GRPCBytes = try right.serialize(message)
     guard case .block(let block) = message else { return Bytes(right.withUnsafeBytes { Array($0) }) }
     var bytes = right.withUnsafeBytes { Array($0) }
     var frame = block.frame

@@ -27,7 +27,8 @@ enum ExplanationEncoder {
     let counts = [
       ("decode_cached_tokens", route.decodeCachedTokens), ("prefill_cached_tokens", route.prefillCachedTokens),
       ("computed_tokens", route.computedTokens), ("transferred_blocks", route.transferredBlocks),
-      ("transferred_bytes", route.transferredBytes), ("drafted_tokens", route.draftedTokens),
+      ("transferred_bytes", route.transferredBytes), ("fetched_blocks", route.fetchedBlocks),
+      ("drafted_tokens", route.draftedTokens),
       ("accepted_tokens", route.acceptedTokens), ("migrations", route.migrations),
     ]
     for (name, count) in counts { bytes.append(contentsOf: ",\"\(name)\":\(count)".utf8) }
@@ -38,7 +39,8 @@ enum ExplanationEncoder {
       JSONText.append(candidate.worker.value, to: &bytes)
       bytes.append(contentsOf: ",\"role\":\"\(candidate.role.rawValue)\",\"cost\":".utf8)
       JSONText.append(candidate.cost, to: &bytes)
-      bytes.append(contentsOf: ",\"predicted_cached_blocks\":\(candidate.predictedCachedBlocks),\"load\":".utf8)
+      bytes.append(contentsOf: ",\"predicted_cached_blocks\":\(candidate.predictedCachedBlocks)".utf8)
+      bytes.append(contentsOf: ",\"predicted_fetchable_blocks\":\(candidate.predictedFetchableBlocks),\"load\":".utf8)
       JSONText.append(candidate.load, to: &bytes)
       bytes.append(contentsOf: ",\"chosen\":\(candidate.chosen)}".utf8)
     }
@@ -50,6 +52,7 @@ enum ExplanationEncoder {
       ("decode_queue_seconds", timeline.decodeQueueSeconds), ("prefill_queue_seconds", timeline.prefillQueueSeconds),
       ("prefill_seconds", timeline.prefillSeconds), ("transfer_seconds", timeline.transferSeconds),
       ("first_token_seconds", timeline.firstTokenSeconds), ("decode_seconds", timeline.decodeSeconds),
+      ("fetch_seconds", timeline.fetchSeconds),
     ]
     for (index, (name, seconds)) in parts.enumerated() {
       bytes.append(contentsOf: "\(index == 0 ? "{" : ",")\"\(name)\":".utf8)

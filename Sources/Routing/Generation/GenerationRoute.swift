@@ -14,6 +14,8 @@ public struct GenerationRoute: Hashable, Sendable {
   /// Blocks that came over the hand-off, the tail included.
   public var transferredBlocks: Int
   public var transferredBytes: Int
+  /// Prefix blocks that whoever computed the prompt fetched from other workers instead.
+  public var fetchedBlocks: Int
   public var draftedTokens: Int
   public var acceptedTokens: Int
   /// Times that the request was reopened elsewhere.
@@ -24,6 +26,7 @@ public struct GenerationRoute: Hashable, Sendable {
   public init(
     decode: WorkerReference? = nil, prefill: WorkerReference? = nil, decodeCachedTokens: Int = 0,
     prefillCachedTokens: Int = 0, computedTokens: Int = 0, transferredBlocks: Int = 0, transferredBytes: Int = 0,
+    fetchedBlocks: Int = 0,
     draftedTokens: Int = 0, acceptedTokens: Int = 0, migrations: Int = 0, candidates: [CandidateCost] = []
   ) {
     self.decode = decode
@@ -33,6 +36,7 @@ public struct GenerationRoute: Hashable, Sendable {
     self.computedTokens = computedTokens
     self.transferredBlocks = transferredBlocks
     self.transferredBytes = transferredBytes
+    self.fetchedBlocks = fetchedBlocks
     self.draftedTokens = draftedTokens
     self.acceptedTokens = acceptedTokens
     self.migrations = migrations

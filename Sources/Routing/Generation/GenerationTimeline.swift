@@ -12,10 +12,13 @@ public struct GenerationTimeline: Hashable, Sendable {
   public var firstTokenSeconds: Double
   /// From the first token to the last.
   public var decodeSeconds: Double
+  /// Waiting for prefix blocks from other workers; a part of the queue's seconds.
+  public var fetchSeconds: Double
 
   public init(
     decodeQueueSeconds: Double = 0, prefillQueueSeconds: Double = 0, prefillSeconds: Double = 0,
-    transferSeconds: Double = 0, firstTokenSeconds: Double = 0, decodeSeconds: Double = 0
+    transferSeconds: Double = 0, firstTokenSeconds: Double = 0, decodeSeconds: Double = 0,
+    fetchSeconds: Double = 0
   ) {
     self.decodeQueueSeconds = decodeQueueSeconds
     self.prefillQueueSeconds = prefillQueueSeconds
@@ -23,5 +26,6 @@ public struct GenerationTimeline: Hashable, Sendable {
     self.transferSeconds = transferSeconds
     self.firstTokenSeconds = firstTokenSeconds
     self.decodeSeconds = decodeSeconds
+    self.fetchSeconds = fetchSeconds
   }
 }

@@ -17,6 +17,7 @@ extension Baton_V1_DecodeRequest {
     tenant = request.tenant
     priority = Int32(clamping: request.priority)
     prefillCandidates = decision.prefill.map { Baton_V1_WorkerReference($0.reference) }
+    holders = decision.holders.map { Baton_V1_BlockHolder($0) }
     expectedIncarnation = decision.decode.reference.incarnation.value
   }
 }

@@ -46,7 +46,8 @@ extension GenerationTimeline {
     self.init(
       decodeQueueSeconds: message.decodeQueueSeconds, prefillQueueSeconds: message.prefillQueueSeconds,
       prefillSeconds: message.prefillSeconds, transferSeconds: message.transferSeconds,
-      firstTokenSeconds: message.firstTokenSeconds, decodeSeconds: message.decodeSeconds)
+      firstTokenSeconds: message.firstTokenSeconds, decodeSeconds: message.decodeSeconds,
+      fetchSeconds: message.fetchSeconds)
   }
 }
 
@@ -59,6 +60,7 @@ extension Baton_V1_Timeline {
     transferSeconds = timeline.transferSeconds
     firstTokenSeconds = timeline.firstTokenSeconds
     decodeSeconds = timeline.decodeSeconds
+    fetchSeconds = timeline.fetchSeconds
   }
 }
 
@@ -70,7 +72,8 @@ extension GenerationRoute {
       prefill: message.hasPrefill ? try WorkerReference(message.prefill) : nil,
       decodeCachedTokens: Int(message.decodeCachedTokens), prefillCachedTokens: Int(message.prefillCachedTokens),
       computedTokens: Int(message.computedTokens), transferredBlocks: Int(message.transferredBlocks),
-      transferredBytes: Int(clamping: message.transferredBytes), draftedTokens: Int(message.draftedTokens),
+      transferredBytes: Int(clamping: message.transferredBytes), fetchedBlocks: Int(message.fetchedBlocks),
+      draftedTokens: Int(message.draftedTokens),
       acceptedTokens: Int(message.acceptedTokens))
   }
 }
@@ -85,6 +88,7 @@ extension Baton_V1_Route {
     computedTokens = UInt32(clamping: route.computedTokens)
     transferredBlocks = UInt32(clamping: route.transferredBlocks)
     transferredBytes = UInt64(clamping: route.transferredBytes)
+    fetchedBlocks = UInt32(clamping: route.fetchedBlocks)
     draftedTokens = UInt32(clamping: route.draftedTokens)
     acceptedTokens = UInt32(clamping: route.acceptedTokens)
     migrations = UInt32(clamping: route.migrations)
@@ -94,6 +98,7 @@ extension Baton_V1_Route {
       message.role = candidate.role.rawValue
       message.cost = candidate.cost
       message.predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
+      message.predictedFetchableBlocks = UInt32(clamping: candidate.predictedFetchableBlocks)
       message.load = candidate.load
       message.chosen = candidate.chosen
       return message

@@ -50,11 +50,14 @@ final class RoutingMemory: Sendable {
         var cached = prefixes?[id] ?? CachedPrefix()
         let overlay = routed[worker.record.blockSize]?[id] ?? 0
         let isForeseen = overlay > cached.blocks
+        // A prefix on its way somewhere cannot be had from there yet.
+        let lendable = prefixes == nil ? max(overlay, cached.device) : cached.device
         if isForeseen { cached.device += overlay - cached.blocks }
         // A report tells of the past: what began since the look before it may be missing from it.
         let work = state.ledger.work(on: id, after: worker.reported.map { $0 - configuration.refreshInterval })
         return WorkerCandidate(
-          record: worker.record, cached: cached, isForeseen: isForeseen, unreported: work.new, own: work.all,
+          record: worker.record, cached: cached, isForeseen: isForeseen, lendableBlocks: lendable,
+          unreported: work.new, own: work.all,
           isDoubtful: worker.isDoubtful(at: now))
       }
     }

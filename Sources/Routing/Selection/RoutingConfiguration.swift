@@ -7,6 +7,12 @@ public struct RoutingConfiguration: Sendable {
   public var localPrefillShare = 0.5
   /// Prefill workers named with each request, in order of preference; 0 never disaggregates.
   public var maximumPrefillCandidates = 3
+  /// Holders of prefix blocks named with each request, from which they may be fetched; 0 names none.
+  public var maximumHolders = 3
+  /// What a block costs that another worker holds, beside one that is computed: a transfer, and a second copy.
+  public var fetchBlockCost = 0.5
+  /// Fewer blocks are not fetched.
+  public var fetchMinBlocks = 4
   /// What one waiting sequence adds to a worker's cost, in blocks, beside its prompt.
   public var waitingSequenceBlocks = 4.0
   /// A worker is passed over, while others are not, above this share of its blocks in use …

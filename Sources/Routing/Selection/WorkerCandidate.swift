@@ -8,6 +8,10 @@ public struct WorkerCandidate: Sendable {
   public var cached: CachedPrefix
   /// Some of them this router routed there itself, and nobody has confirmed that they arrived.
   public var isForeseen: Bool
+  /// Leading blocks in its pool that others may fetch: those that the directory knows of, where it does.
+  public var lendableBlocks: Int
+  /// Blocks beyond its own that it could fetch from another worker; filled in by the selector.
+  var fetchableBlocks = 0
   /// This router's own requests that the worker has not reported yet, in blocks …
   public var unreported: InFlightWork
   /// … and all of this router's requests there.
@@ -17,11 +21,13 @@ public struct WorkerCandidate: Sendable {
 
   public init(
     record: WorkerRecord, cached: CachedPrefix = CachedPrefix(), isForeseen: Bool = false,
+    lendableBlocks: Int? = nil,
     unreported: InFlightWork = InFlightWork(), own: InFlightWork = InFlightWork(), isDoubtful: Bool = false
   ) {
     self.record = record
     self.cached = cached
     self.isForeseen = isForeseen
+    self.lendableBlocks = lendableBlocks ?? cached.device
     self.unreported = unreported
     self.own = own
     self.isDoubtful = isDoubtful

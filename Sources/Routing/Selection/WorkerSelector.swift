@@ -3,8 +3,8 @@ import ServingTypes
 
 /// Chooses a decode worker and, unless little is left to compute, prefill workers. Pure: no I/O, no clock, no state.
 ///
-/// cost = prompts still to be computed there + this prompt − its cached blocks (host and file tiers counting less) + blocks in
-/// use, all in blocks; the lowest wins.
+/// cost = prompts still to be computed there + this prompt − its cached blocks (host and file tiers counting less, and less
+/// still what it could fetch) + blocks in use, all in blocks; the lowest wins.
 /// - SeeAlso: NVIDIA Dynamo's KV router, for the form of the cost.
 public struct WorkerSelector: Sendable {
   public var configuration: RoutingConfiguration
@@ -13,9 +13,11 @@ public struct WorkerSelector: Sendable {
 
   /// - Returns: nil when no worker can serve the request.
   public func select(_ candidates: [WorkerCandidate], for query: SelectionQuery) -> RoutingDecision? {
-    var candidates = candidates
-    if query.computesWholePrompt { for index in candidates.indices { candidates[index].cached = CachedPrefix() } }
-    let able = candidates.filter { isAble($0, query) }
+    var able = candidates.filter { isAble($0, query) }
+    if query.computesWholePrompt {
+      for index in able.indices { (able[index].cached, able[index].lendableBlocks) = (CachedPrefix(), 0) }
+    }
+    noteExchange(among: &able)
     guard let decode = choose(able.filter(\.record.role.servesDecode), query) else { return nil }
     let need = prefillNeed(able, decode: decode, query)
     let prefill = need == .none ? [] : prefillWorkers(able, decode: decode, query)
@@ -24,12 +26,14 @@ public struct WorkerSelector: Sendable {
     let costs = able.sorted { $0.record.id < $1.record.id }.map { candidate in
       CandidateCost(
         worker: candidate.record.id, role: candidate.record.role, cost: cost(candidate, query),
-        predictedCachedBlocks: candidate.cached.blocks, load: candidate.load(configuration),
+        predictedCachedBlocks: candidate.cached.blocks,
+        predictedFetchableBlocks: candidate.fetchableBlocks, load: candidate.load(configuration),
         chosen: chosen.contains(candidate.record.id))
     }
-    let cached = max(decode.cached.weightedBlocks, first?.cached.weightedBlocks ?? 0)
+    let cached = max(decode.cached.weightedBlocks, first.map(savedBlocks) ?? 0)
     return RoutingDecision(
       decode: decode.record, prefill: prefill.map(\.record), isPrecaution: need == .precaution,
+      holders: holders(among: able, for: prefill.isEmpty ? [decode] : prefill, besides: decode),
       predicted: decode.cached, missingBlocks: max(0, blocks(query, decode) - cached), costs: costs)
   }
 
@@ -109,11 +113,16 @@ public struct WorkerSelector: Sendable {
     let ranked = ranked(preferred(others), query)
     if decode.record.role == .both, let best = ranked.first {
       // Such a worker can do both; it hands the prompt away only when that is done sooner elsewhere.
-      let here = decode.pendingBlocks + blocks(query, decode) - decode.cached.weightedBlocks
-      let there = best.pendingBlocks + blocks(query, best) - best.cached.weightedBlocks
+      let here = decode.pendingBlocks + blocks(query, decode) - savedBlocks(decode)
+      let there = best.pendingBlocks + blocks(query, best) - savedBlocks(best)
       if there >= here { return [] }
     }
     return Array(ranked.prefix(configuration.maximumPrefillCandidates))
+  }
+
+  /// Blocks whose computing the worker's own cache, or other workers', saves.
+  private func savedBlocks(_ candidate: WorkerCandidate) -> Double {
+    candidate.cached.weightedBlocks + Double(candidate.fetchableBlocks) * (1 - configuration.fetchBlockCost)
   }
 
   private func blocks(_ query: SelectionQuery, _ candidate: WorkerCandidate) -> Double {
@@ -123,7 +132,7 @@ public struct WorkerSelector: Sendable {
   private func cost(_ candidate: WorkerCandidate, _ query: SelectionQuery) -> Double {
     let load = candidate.load(configuration)
     guard configuration.policy == .prefix else { return load }
-    return load + max(0, blocks(query, candidate) - candidate.cached.weightedBlocks)
+    return load + max(0, blocks(query, candidate) - savedBlocks(candidate))
   }
 
   /// Rendezvous hashing: for each prompt another order of the workers, and always the same one.

@@ -30,6 +30,8 @@ struct Benchmark {
     if plan.works.contains(.handoff), core.maximumContextLength > 1000 {
       let handoff = HandoffBenchmark(loaded: loaded, settings: settings, runs: plan.runs, logger: logger)
       results += try await handoff.run(length: 1000)
+      let fetch = FetchBenchmark(loaded: loaded, settings: settings, runs: plan.runs, logger: logger)
+      results += try await fetch.run(length: 1000)
     }
     if let peak = PeakMemory.bytes() {
       results.append(Measurement("peak memory", unit: "MiB", values: [Double(peak) / 1_048_576]))

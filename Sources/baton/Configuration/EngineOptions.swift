@@ -76,6 +76,14 @@ struct EngineOptions: ParsableArguments {
   var offloadThreshold: String?
   @Option(help: ArgumentHelp("Blocks of a sequence that come up at once.", valueName: "n"))
   var prefetchBlocks: String?
+  @Flag(inversion: .prefixedNo, help: "Fetch prefixes from other workers where that is faster.")
+  var enableBlockFetch: Bool?
+  @Option(help: ArgumentHelp("Fewer blocks are not fetched.", valueName: "n"))
+  var fetchMinBlocks: String?
+  @Option(help: ArgumentHelp("Bytes a second that fetches are assumed to bring at first.", valueName: "size"))
+  var fetchBandwidth: String?
+  @Option(help: ArgumentHelp("The least time that a fetch is waited for.", valueName: "time"))
+  var fetchTimeout: String?
   @Flag(inversion: .prefixedNo, help: "Prove on idle that no block leaked.")
   var checkIntegrityOnIdle: Bool?
 }

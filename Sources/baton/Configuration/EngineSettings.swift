@@ -77,6 +77,7 @@ struct EngineSettings: Sendable {
       checkIntegrityOnIdle: reader.boolean(
         "check_integrity_on_idle", flag: options.checkIntegrityOnIdle, default: defaults.checkIntegrityOnIdle))
     Self.readTiers(options, &reader, into: &engine)
+    Self.readFetching(options, &reader, into: &engine)
     if (draftModel != nil) != (engine.specMethod == .draft) {
       reader.note(
         problem: draftModel == nil

@@ -8,6 +8,8 @@ struct RouterSettings: Sendable {
   /// gRPC addresses of workers that are asked directly, without a directory.
   var workers: [String]
   var policy: RoutingPolicy
+  var fetchHolders: Int
+  var fetchBlockCost: Double
   var numSchedulerThreads: Int
   var apiKey: String?
 
@@ -19,9 +21,14 @@ struct RouterSettings: Sendable {
     self.server = ServerSettings(server, listen: "127.0.0.1:7070", httpListen: "127.0.0.1:8080", &reader)
     workers = reader.list("workers", flag: router.workers)
     policy = reader.choice("routing_policy", flag: router.routingPolicy, default: .prefix)
+    let defaults = RoutingConfiguration()
+    fetchHolders = reader.integer(
+      "fetch_holders", flag: router.fetchHolders, default: defaults.maximumHolders, in: 0...16)
+    fetchBlockCost = reader.number(
+      "fetch_block_cost", flag: router.fetchBlockCost, default: defaults.fetchBlockCost, in: 0...1)
     numSchedulerThreads = reader.integer(
       "num_scheduler_threads", flag: router.numSchedulerThreads,
-      default: RoutingConfiguration().numSchedulerThreads, in: 1...256)
+      default: defaults.numSchedulerThreads, in: 1...256)
     apiKey = reader.string("api_key", flag: router.apiKey, secret: true)
   }
 }

@@ -21,6 +21,10 @@ extension GenerationTranscript {
       "prompt    \(promptTokens.count) tokens: \(usage.cachedTokens) cached"
         + " (\(route.decodeCachedTokens) at decode, \(route.prefillCachedTokens) at prefill),"
         + " \(route.computedTokens) computed; \(route.transferredBlocks) blocks (\(bytes)) handed over")
+    if route.fetchedBlocks > 0 {
+      lines.append(
+        "          \(route.fetchedBlocks) blocks fetched from other workers in \(time(timeline.fetchSeconds))")
+    }
     lines.append(
       "time      queue \(time(timeline.decodeQueueSeconds + timeline.prefillQueueSeconds)),"
         + " prefill \(time(timeline.prefillSeconds)), transfer \(time(timeline.transferSeconds)),"
@@ -33,7 +37,7 @@ extension GenerationTranscript {
     for candidate in route.candidates {
       lines.append(
         "candidate \(candidate.worker) (\(candidate.role.rawValue)): cost \(String(format: "%.1f", candidate.cost)),"
-          + " \(candidate.predictedCachedBlocks) blocks cached, load \(String(format: "%.1f", candidate.load))"
+          + " \(candidate.predictedCachedBlocks) blocks cached, \(candidate.predictedFetchableBlocks) to be had elsewhere, load \(String(format: "%.1f", candidate.load))"
           + (candidate.chosen ? ", chosen" : ""))
     }
     return lines.joined(separator: "\n") + "\n"

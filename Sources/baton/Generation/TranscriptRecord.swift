@@ -20,6 +20,7 @@ struct TranscriptRecord: Encodable {
     var role: String
     var cost: Double
     var predictedCachedBlocks: Int
+    var predictedFetchableBlocks: Int
     var load: Double
     var chosen: Bool
   }
@@ -32,6 +33,7 @@ struct TranscriptRecord: Encodable {
     var computedTokens: Int
     var transferredBlocks: Int
     var transferredBytes: Int
+    var fetchedBlocks: Int
     var draftedTokens: Int
     var acceptedTokens: Int
     var migrations: Int
@@ -46,6 +48,7 @@ struct TranscriptRecord: Encodable {
     var transfer: Double
     var firstToken: Double
     var decode: Double
+    var fetch: Double
     var firstText: Double?
     var total: Double
   }
@@ -90,18 +93,21 @@ struct TranscriptRecord: Encodable {
     timing = Timing(
       decodeQueue: timeline.decodeQueueSeconds, prefillQueue: timeline.prefillQueueSeconds,
       prefill: timeline.prefillSeconds, transfer: timeline.transferSeconds, firstToken: timeline.firstTokenSeconds,
-      decode: timeline.decodeSeconds, firstText: transcript.firstTextSeconds, total: transcript.totalSeconds)
+      decode: timeline.decodeSeconds, fetch: timeline.fetchSeconds, firstText: transcript.firstTextSeconds,
+      total: transcript.totalSeconds)
     let route = transcript.route
     self.route = Route(
       decode: route.decode.map(Worker.init), prefill: route.prefill.map(Worker.init),
       decodeCachedTokens: route.decodeCachedTokens, prefillCachedTokens: route.prefillCachedTokens,
       computedTokens: route.computedTokens, transferredBlocks: route.transferredBlocks,
-      transferredBytes: route.transferredBytes, draftedTokens: route.draftedTokens,
+      transferredBytes: route.transferredBytes, fetchedBlocks: route.fetchedBlocks,
+      draftedTokens: route.draftedTokens,
       acceptedTokens: route.acceptedTokens, migrations: route.migrations,
       candidates: route.candidates.map { candidate in
         Candidate(
           worker: candidate.worker.value, role: candidate.role.rawValue, cost: candidate.cost,
-          predictedCachedBlocks: candidate.predictedCachedBlocks, load: candidate.load, chosen: candidate.chosen)
+          predictedCachedBlocks: candidate.predictedCachedBlocks,
+          predictedFetchableBlocks: candidate.predictedFetchableBlocks, load: candidate.load, chosen: candidate.chosen)
       })
   }
 }

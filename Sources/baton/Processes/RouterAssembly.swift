@@ -26,6 +26,8 @@ struct RouterAssembly {
     self.registry = registry
     var configuration = RoutingConfiguration()
     configuration.policy = settings.policy
+    configuration.maximumHolders = settings.fetchHolders
+    configuration.fetchBlockCost = settings.fetchBlockCost
     configuration.numSchedulerThreads = settings.numSchedulerThreads
     var workers: [ServerAddress] = []
     for address in settings.workers { workers.append(try ServerAddress(address)) }
