@@ -122,7 +122,7 @@ public final class ChannelPool: Sendable {
     var closed: [PooledTransport] = []
     defer { for transport in closed { transport.beginGracefulShutdown() } }
     return try state.withLock { state throws(ServingError) -> Client in
-      if state.isClosed { throw ServingError(.unavailable, "the server is shutting down") }
+      if state.isClosed { throw ServingError(.unavailable, "the server is shutting down", retryAfter: .seconds(1)) }
       closed = expire(in: &state, except: key)
       if var entry = state.entries[key] {
         entry.users += 1
@@ -168,7 +168,7 @@ public final class ChannelPool: Sendable {
   private func makeEntry(_ key: Key) throws(ServingError) -> Entry {
     do {
       let transport = try connect(key.address, key.purpose)
-      let client = Client(transport: transport, interceptors: configuration.interceptors)
+      let client = Client(transport: transport, interceptors: [TraceInterceptor()] + configuration.interceptors)
       return Entry(client: client, transport: transport, users: 1, lastUse: now())
     } catch {
       throw ServingError(any: error)
