@@ -49,6 +49,8 @@ struct DecodeRun {
     }
   }
 
+  mutating func failed(_ failure: Baton_V1_PrefillFailure) { route.prefillFailures.append(failure) }
+
   /// Blocks that came over and were verified, also when their hand-off failed in the end.
   mutating func transferred(_ blocks: Int, layout: KVLayout) {
     route.transferredBlocks += UInt32(clamping: blocks)
@@ -67,7 +69,7 @@ struct DecodeRun {
   }
 
   mutating func take(
-    sample: Int, _ tokens: [GeneratedToken], _ finish: FinishReason?, metrics: DecodeMetrics
+    sample: Int, _ tokens: [GeneratedToken], _ finish: FinishReason?, metrics: DecodeMetrics?
   ) throws(ServingError) -> SampleText.Update {
     guard texts.indices.contains(sample) else {
       throw ServingError(.internalError, "the engine reports the sample \(sample) of \(texts.count)")
@@ -79,10 +81,10 @@ struct DecodeRun {
     if firstTokenAt == nil {
       firstTokenAt = now
       timeline.firstTokenSeconds = secondsSinceArrival
-      metrics.firstToken(seconds: timeline.firstTokenSeconds)
+      metrics?.firstToken(seconds: timeline.firstTokenSeconds)
     }
     if let last = lastTokensAt[sample] {
-      metrics.tokens(update.tokens.count, seconds: (now - last) / .seconds(1))
+      metrics?.tokens(update.tokens.count, seconds: (now - last) / .seconds(1))
     }
     lastTokensAt[sample] = now
     lastTokenAt = now

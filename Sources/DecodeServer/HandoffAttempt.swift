@@ -23,13 +23,14 @@ struct HandoffAttempt: Sendable {
   let receiver: HandoffReceiver.Configuration
   let configuration: DecodeConfiguration
   let clock: ServingClock
+  let probes: LivenessProbes
   let progress = Lock(Progress())
   private let control = HandoffControl()
   private let watchdog: Watchdog
 
   init(
     open: Baton_V1_PrefillOpen, handle: ReceiveHandle, receiver: HandoffReceiver.Configuration,
-    configuration: DecodeConfiguration, clock: ServingClock
+    configuration: DecodeConfiguration, probes: LivenessProbes, clock: ServingClock
   ) {
     self.open = open
     self.handle = handle
@@ -37,15 +38,20 @@ struct HandoffAttempt: Sendable {
     self.configuration = configuration
     self.clock = clock
     watchdog = Watchdog(clock: clock)
+    self.probes = probes
   }
 
   /// - Throws: what the worker answered, `dataLoss` when it broke the protocol, `deadlineExceeded` when it was too slow.
-  func run(on client: ChannelPool.Client, deadline: ContinuousClock.Instant?) async throws -> PrefillEnd {
+  func run(
+    on client: ChannelPool.Client, of address: ServerAddress, deadline: ContinuousClock.Instant?
+  ) async throws -> PrefillEnd {
     watchdog.arm(for: configuration.connectTimeout, waitingFor: "an answer")
     let options = CallOptions.until(deadline, on: clock, waitForReady: false)
     return try await withThrowingTaskGroup(of: PrefillEnd?.self) { group in
       group.addTask {
-        try await watchdog.watch()
+        try await watchdog.watch(askingAfter: configuration.probeAfter) { silence in
+          await probes.verdict(on: address, for: .blocks, silentSince: silence) != .dead
+        }
         return nil
       }
       group.addTask { try await call(client, options) }

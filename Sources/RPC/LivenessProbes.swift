@@ -31,10 +31,12 @@ public final class LivenessProbes: Sendable {
 
   private let channels: ChannelPool
   private let timeout: Duration
+  private let clock: ServingClock
   private let state = Lock([Key: Entry]())
 
   /// - Parameter timeout: how long a server may take to answer.
-  public init(channels: ChannelPool, timeout: Duration) {
+  public init(channels: ChannelPool, timeout: Duration, clock: ServingClock = .continuous) {
+    self.clock = clock
     self.channels = channels
     self.timeout = timeout
   }
@@ -44,7 +46,7 @@ public final class LivenessProbes: Sendable {
     on address: ServerAddress, for purpose: ChannelPool.Purpose, silentSince silence: ContinuousClock.Instant
   ) async -> Verdict {
     let key = Key(address: address, purpose: purpose)
-    let now = ContinuousClock.now
+    let now = clock.now
     let known: Verdict? = state.withLock { state in
       switch state[key] {
       case .asking: return .pending
@@ -68,7 +70,7 @@ public final class LivenessProbes: Sendable {
     do {
       let response = try await channels.withClient(of: address, for: purpose) { client in
         try await Grpc_Health_V1_Health.Client(wrapping: client).check(
-          .with { $0.service = HealthService.liveness }, options: .until(.now + timeout))
+          .with { $0.service = HealthService.liveness }, options: .until(clock.now + timeout, on: clock))
       }
       return response.status != .notServing
     } catch let error as RPCError {

@@ -380,12 +380,42 @@ public nonisolated struct Baton_V1_Route: Sendable {
 
   public var candidates: [Baton_V1_CandidateCost] = []
 
+  /// Prefill workers that were asked and could not help, in the order of asking.
+  public var prefillFailures: [Baton_V1_PrefillFailure] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _decode: Baton_V1_WorkerReference? = nil
   fileprivate var _prefill: Baton_V1_WorkerReference? = nil
+}
+
+/// A prefill worker that was asked and could not help.
+public nonisolated struct Baton_V1_PrefillFailure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var worker: Baton_V1_WorkerReference {
+    get {_worker ?? Baton_V1_WorkerReference()}
+    set {_worker = newValue}
+  }
+  /// Returns true if `worker` has been explicitly set.
+  public var hasWorker: Bool {self._worker != nil}
+  /// Clears the value of `worker`. Subsequent reads from it will return its default value.
+  public mutating func clearWorker() {self._worker = nil}
+
+  /// A gRPC status code.
+  public var code: UInt32 = 0
+
+  public var reason: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _worker: Baton_V1_WorkerReference? = nil
 }
 
 /// What the router thought of one worker.
@@ -878,7 +908,7 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Route"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{3}prefill_failures\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -897,6 +927,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.acceptedTokens) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.migrations) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.candidates) }()
+      case 12: try { try decoder.decodeRepeatedMessageField(value: &self.prefillFailures) }()
       default: break
       }
     }
@@ -940,6 +971,9 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.candidates.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.candidates, fieldNumber: 11)
     }
+    if !self.prefillFailures.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.prefillFailures, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -955,6 +989,51 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.acceptedTokens != rhs.acceptedTokens {return false}
     if lhs.migrations != rhs.migrations {return false}
     if lhs.candidates != rhs.candidates {return false}
+    if lhs.prefillFailures != rhs.prefillFailures {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Baton_V1_PrefillFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PrefillFailure"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}code\0\u{1}reason\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._worker) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.code) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._worker {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.code != 0 {
+      try visitor.visitSingularUInt32Field(value: self.code, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Baton_V1_PrefillFailure, rhs: Baton_V1_PrefillFailure) -> Bool {
+    if lhs._worker != rhs._worker {return false}
+    if lhs.code != rhs.code {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
