@@ -62,16 +62,36 @@ extension Baton_V1_Timeline {
   }
 }
 
+extension PrefillFailure {
+  /// - Throws: `invalidArgument` when the worker has no address.
+  package init(_ message: Baton_V1_PrefillFailure) throws(ServingError) {
+    self.init(
+      worker: try WorkerReference(message.worker), code: StatusMapping.code(forStatus: Int(message.code)),
+      reason: message.reason)
+  }
+}
+
+extension Baton_V1_PrefillFailure {
+  package init(_ failure: PrefillFailure) {
+    self.init()
+    worker = Baton_V1_WorkerReference(failure.worker)
+    code = UInt32(StatusMapping.code(for: failure.code).rawValue)
+    reason = failure.reason
+  }
+}
+
 extension GenerationRoute {
   /// What a decode worker says of the route; the router adds the rest.
   package init(_ message: Baton_V1_Route) throws(ServingError) {
+    var failures: [PrefillFailure] = []
+    for failure in message.prefillFailures { failures.append(try PrefillFailure(failure)) }
     self.init(
       decode: message.hasDecode ? try WorkerReference(message.decode) : nil,
       prefill: message.hasPrefill ? try WorkerReference(message.prefill) : nil,
       decodeCachedTokens: Int(message.decodeCachedTokens), prefillCachedTokens: Int(message.prefillCachedTokens),
       computedTokens: Int(message.computedTokens), transferredBlocks: Int(message.transferredBlocks),
       transferredBytes: Int(clamping: message.transferredBytes), draftedTokens: Int(message.draftedTokens),
-      acceptedTokens: Int(message.acceptedTokens))
+      acceptedTokens: Int(message.acceptedTokens), prefillFailures: failures)
   }
 }
 
@@ -88,6 +108,7 @@ extension Baton_V1_Route {
     draftedTokens = UInt32(clamping: route.draftedTokens)
     acceptedTokens = UInt32(clamping: route.acceptedTokens)
     migrations = UInt32(clamping: route.migrations)
+    prefillFailures = route.prefillFailures.map { Baton_V1_PrefillFailure($0) }
     candidates = route.candidates.map { candidate in
       var message = Baton_V1_CandidateCost()
       message.worker = candidate.worker.value

@@ -8,6 +8,7 @@ struct RouterMetrics: Sendable {
   private let migrations: Counter
   private let refusals: Counter
   private let lost: Counter
+  private let stalls: Counter
   private let promptBlocks: Counter
   private let predictedBlocks: Counter
   private let lookupSeconds: Histogram
@@ -20,6 +21,8 @@ struct RouterMetrics: Sendable {
     migrations = registry.counter("router_migrations", help: "Requests reopened on another worker.")
     refusals = registry.counter("router_refusals", help: "Requests that a worker refused for overload.")
     lost = registry.counter("router_lost_streams", help: "Streams from decode workers that died.")
+    stalls = registry.counter(
+      "router_stalled_streams", help: "Streams given up because their decode worker was silent and did not answer.")
     promptBlocks = registry.counter("router_prompt_blocks", help: "Full blocks of routed prompts.")
     predictedBlocks = registry.counter(
       "router_predicted_cached_blocks", help: "Blocks of routed prompts that the chosen decode worker was said to hold."
@@ -60,13 +63,22 @@ struct RouterMetrics: Sendable {
   func migrated() { migrations.increment() }
   func refused() { refusals.increment() }
   func lostStream() { lost.increment() }
+  func stalledStream() { stalls.increment() }
+
+  func prefillFailed(_ failure: PrefillFailure) {
+    registry.counter(
+      "router_prefill_failures", help: "Prefill workers that could not help a request, by reason.",
+      labels: [("worker", failure.worker.id.value), ("code", failure.code.rawValue)]
+    ).increment()
+  }
 
   /// Values that live elsewhere, read at each exposition.
   static func collect(
-    _ collector: MetricsCollector, inFlight: Int, workers: [RegisteredWorker], directory: DirectoryStatistics?,
-    now: ContinuousClock.Instant
+    _ collector: MetricsCollector, inFlight: Int, bodyBytes: Int, workers: [RegisteredWorker],
+    directory: DirectoryStatistics?, now: ContinuousClock.Instant
   ) {
     collector.gauge("router_in_flight", help: "Requests under way.", inFlight)
+    collector.gauge("router_body_bytes", help: "Bytes of the bodies of requests under way.", bodyBytes)
     for role in WorkerRole.allCases {
       collector.gauge(
         "router_workers", help: "Workers with a live lease, by role.",
