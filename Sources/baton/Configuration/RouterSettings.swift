@@ -10,6 +10,10 @@ struct RouterSettings: Sendable {
   var policy: RoutingPolicy
   var numSchedulerThreads: Int
   var apiKey: String?
+  var streamStallTimeout: Duration
+  var maxMigrations: Int
+  var requestTimeout: Duration
+  var maxBodyBytesInFlight: Int
 
   init(
     model: ModelOptions, simulation: SimulationOptions? = nil, server: ServerOptions, router: RouterOptions,
@@ -22,6 +26,17 @@ struct RouterSettings: Sendable {
     numSchedulerThreads = reader.integer(
       "num_scheduler_threads", flag: router.numSchedulerThreads,
       default: RoutingConfiguration().numSchedulerThreads, in: 1...256)
+    let routing = RoutingConfiguration()
+    streamStallTimeout = reader.duration(
+      "stream_stall_timeout", flag: router.streamStallTimeout, default: routing.streamStallTimeout)
+    maxMigrations = reader.integer(
+      "max_migrations", flag: router.maxMigrations, default: routing.maximumMigrations, in: 0...64)
+    requestTimeout = reader.positiveDuration(
+      "request_timeout", flag: router.requestTimeout, default: .seconds(600))
+    maxBodyBytesInFlight =
+      reader.optionalByteCount("max_body_bytes_in_flight", flag: router.maxBodyBytesInFlight)
+      ?? routing.maximumBodyBytesInFlight
+    reader.noteDefault("64MiB")
     apiKey = reader.string("api_key", flag: router.apiKey, secret: true)
   }
 }

@@ -8,8 +8,11 @@ struct ReadyAnnouncement: Service {
   let addresses: @Sendable () async throws -> Logger.Metadata
 
   func run() async throws {
-    let metadata = try await addresses()
-    logger.info("ready", metadata: metadata)
+    do {
+      logger.info("ready", metadata: try await cancelWhenGracefulShutdown { try await addresses() })
+    } catch is CancellationError {
+      // It is asked to end before it was ready.
+    }
     try? await gracefulShutdown()
   }
 }
