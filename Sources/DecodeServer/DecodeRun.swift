@@ -14,6 +14,7 @@ struct DecodeRun {
   private var route = Baton_V1_Route()
   private var timeline = Baton_V1_Timeline()
   private var end: PrefillEnd?
+  private var handedOffAt: ContinuousClock.Instant?
   private var completionTokens = 0
   private var firstTokenAt: ContinuousClock.Instant?
   private var lastTokenAt: ContinuousClock.Instant?
@@ -43,10 +44,12 @@ struct DecodeRun {
     route.prefillCachedTokens = UInt32(clamping: end.cachedTokens)
     timeline.prefillQueueSeconds = end.queueSeconds
     timeline.prefillSeconds = end.prefillSeconds
-    // The sender's clock is not ours: what its computing does not account for, the transfer took.
-    if let started = progress.startedAt, let ended = progress.endedAt {
-      timeline.transferSeconds = max(0, (ended - started) / .seconds(1) - end.prefillSeconds)
-    }
+    guard let started = progress.startedAt, let bound = progress.boundAt, let ended = progress.endedAt else { return }
+    // The sender's clock is not ours, but it said when it began: blocks that came while it computed cost nothing.
+    let computed = started + .seconds(end.prefillSeconds)
+    timeline.transferSeconds = max(0, (ended - max(computed, bound)) / .seconds(1))
+    timeline.admissionSeconds = (bound - started) / .seconds(1)
+    handedOffAt = ended
   }
 
   mutating func failed(_ failure: Baton_V1_PrefillFailure) { route.prefillFailures.append(failure) }
@@ -81,9 +84,11 @@ struct DecodeRun {
     if firstTokenAt == nil {
       firstTokenAt = now
       timeline.firstTokenSeconds = secondsSinceArrival
+      if let handedOffAt { timeline.admissionSeconds += (now - handedOffAt) / .seconds(1) }
       metrics?.firstToken(seconds: timeline.firstTokenSeconds)
     }
     if let last = lastTokensAt[sample] {
+      if timeline.firstStepSeconds == 0 { timeline.firstStepSeconds = (now - last) / .seconds(1) }
       metrics?.tokens(update.tokens.count, seconds: (now - last) / .seconds(1))
     }
     lastTokensAt[sample] = now

@@ -13,6 +13,7 @@ struct HandoffAttempt: Sendable {
   struct Progress: Sendable {
     var blocks = 0
     var startedAt: ContinuousClock.Instant?
+    var boundAt: ContinuousClock.Instant?
     var endedAt: ContinuousClock.Instant?
     /// The engine's own error, which no other candidate can mend.
     var engineFailure: ServingError?
@@ -138,7 +139,9 @@ struct HandoffAttempt: Sendable {
     guard watchdog.pause() else { throw CancellationError() }
     progress.withLock { $0.startedAt = clock.now }
     do {
-      return try await handle.bind()
+      let slots = try await handle.bind()
+      progress.withLock { $0.boundAt = clock.now }
+      return slots
     } catch {
       progress.withLock { $0.engineFailure = error }
       throw error

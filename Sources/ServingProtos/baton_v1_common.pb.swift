@@ -317,7 +317,7 @@ public nonisolated struct Baton_V1_Timeline: Sendable {
   /// From the first chunk to the first token.
   public var prefillSeconds: Double = 0
 
-  /// From the prefill's end to the last block verified at the decode worker.
+  /// From the prefill's end to the last block verified at the decode worker: what the overlap did not hide.
   public var transferSeconds: Double = 0
 
   /// From the request's arrival at the decode worker to its first token.
@@ -325,6 +325,15 @@ public nonisolated struct Baton_V1_Timeline: Sendable {
 
   /// From the first token to the last.
   public var decodeSeconds: Double = 0
+
+  /// In the router, from the request's arrival to its first stream to a decode worker: tokenising, hashing, choosing.
+  public var routingSeconds: Double = 0
+
+  /// Waiting for blocks to be bound, and from the last block verified to the first token's going out.
+  public var admissionSeconds: Double = 0
+
+  /// From the first token to the next one: the decode worker's own first step after a hand-off.
+  public var firstStepSeconds: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -437,6 +446,22 @@ public nonisolated struct Baton_V1_CandidateCost: Sendable {
   public var load: Double = 0
 
   public var chosen: Bool = false
+
+  /// The other part of the cost: this prompt's blocks that the worker would have to compute.
+  public var prefill: Double = 0
+
+  /// What it need not compute, in blocks; those in lower tiers count less.
+  public var cached: Double = 0
+
+  /// The load's parts: blocks of prompts still to be computed there, blocks in use, and what waiting sequences add.
+  public var pending: Double = 0
+
+  public var active: Double = 0
+
+  public var waiting: Double = 0
+
+  /// Without a lease or suspected: chosen only when no other is left.
+  public var doubtful: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -853,7 +878,7 @@ nonisolated extension Baton_V1_WorkerReference: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Timeline"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0\u{4}\u{2}routing_seconds\0\u{3}admission_seconds\0\u{3}first_step_seconds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -867,6 +892,9 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.transferSeconds) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.firstTokenSeconds) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.decodeSeconds) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.routingSeconds) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.admissionSeconds) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.firstStepSeconds) }()
       default: break
       }
     }
@@ -891,6 +919,15 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.decodeSeconds.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.decodeSeconds, fieldNumber: 6)
     }
+    if self.routingSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.routingSeconds, fieldNumber: 8)
+    }
+    if self.admissionSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.admissionSeconds, fieldNumber: 9)
+    }
+    if self.firstStepSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.firstStepSeconds, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -901,6 +938,9 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.transferSeconds != rhs.transferSeconds {return false}
     if lhs.firstTokenSeconds != rhs.firstTokenSeconds {return false}
     if lhs.decodeSeconds != rhs.decodeSeconds {return false}
+    if lhs.routingSeconds != rhs.routingSeconds {return false}
+    if lhs.admissionSeconds != rhs.admissionSeconds {return false}
+    if lhs.firstStepSeconds != rhs.firstStepSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -908,7 +948,7 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Route"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{3}prefill_failures\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{4}\u{2}prefill_failures\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -927,7 +967,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.acceptedTokens) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.migrations) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.candidates) }()
-      case 12: try { try decoder.decodeRepeatedMessageField(value: &self.prefillFailures) }()
+      case 13: try { try decoder.decodeRepeatedMessageField(value: &self.prefillFailures) }()
       default: break
       }
     }
@@ -972,7 +1012,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try visitor.visitRepeatedMessageField(value: self.candidates, fieldNumber: 11)
     }
     if !self.prefillFailures.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.prefillFailures, fieldNumber: 12)
+      try visitor.visitRepeatedMessageField(value: self.prefillFailures, fieldNumber: 13)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1041,7 +1081,7 @@ nonisolated extension Baton_V1_PrefillFailure: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CandidateCost"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{2}\u{2}prefill\0\u{1}cached\0\u{1}pending\0\u{1}active\0\u{1}waiting\0\u{1}doubtful\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1055,6 +1095,12 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.predictedCachedBlocks) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.load) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.chosen) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.prefill) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.cached) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.pending) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self.active) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.waiting) }()
+      case 13: try { try decoder.decodeSingularBoolField(value: &self.doubtful) }()
       default: break
       }
     }
@@ -1079,6 +1125,24 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if self.chosen != false {
       try visitor.visitSingularBoolField(value: self.chosen, fieldNumber: 6)
     }
+    if self.prefill.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.prefill, fieldNumber: 8)
+    }
+    if self.cached.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.cached, fieldNumber: 9)
+    }
+    if self.pending.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.pending, fieldNumber: 10)
+    }
+    if self.active.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.active, fieldNumber: 11)
+    }
+    if self.waiting.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.waiting, fieldNumber: 12)
+    }
+    if self.doubtful != false {
+      try visitor.visitSingularBoolField(value: self.doubtful, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1089,6 +1153,12 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if lhs.predictedCachedBlocks != rhs.predictedCachedBlocks {return false}
     if lhs.load != rhs.load {return false}
     if lhs.chosen != rhs.chosen {return false}
+    if lhs.prefill != rhs.prefill {return false}
+    if lhs.cached != rhs.cached {return false}
+    if lhs.pending != rhs.pending {return false}
+    if lhs.active != rhs.active {return false}
+    if lhs.waiting != rhs.waiting {return false}
+    if lhs.doubtful != rhs.doubtful {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

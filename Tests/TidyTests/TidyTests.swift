@@ -52,7 +52,8 @@ import Testing
   @Test func importsGoUpwards() {
     let order = [
       "CKernels", "CRoofline", "CHiredis", "CgRPC", "COpenSSL", "ServingTypes", "Observability", "Tokenization",
-      "ModelRuntime", "ModelSimulation", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine", "LoadHarness",
+      "ModelRuntime", "ModelSimulation", "KernelBenchmark", "KVCache", "Scheduling", "SpeculativeDecoding", "Engine",
+      "LoadHarness",
       "ServingProtos", "GRPCTransport", "RPC", "KVTransfer", "Directory", "Routing", "OpenAIAPI", "PrefillServer",
       "DecodeServer", "RouterServer", "ClusterHarness", "baton", "ServingTestKit",
     ]

@@ -9,7 +9,8 @@ public struct PerfectCache: Sendable {
 
   /// Prompt tokens that lie in full blocks of what was said before; the last token has to be computed in any case.
   public func cachedTokens(of prompt: [TokenID], salt: String) -> Int {
-    let hashes = BlockHash.chain(tokens: prompt, blockSize: blockSize, salt: salt).prefix((prompt.count - 1) / blockSize)
+    let hashes = BlockHash.chain(tokens: prompt, blockSize: blockSize, salt: salt).prefix(
+      (prompt.count - 1) / blockSize)
     return (hashes.firstIndex { !blocks.contains($0) } ?? hashes.count) * blockSize
   }
 

@@ -66,7 +66,9 @@ extension Trace {
     return arrivals
   }
 
-  private static func exponential(mean: Double, _ random: inout SplitMix64) -> Double { -log(1 - random.uniform()) * mean }
+  private static func exponential(mean: Double, _ random: inout SplitMix64) -> Double {
+    -log(1 - random.uniform()) * mean
+  }
 
   /// One of some, the first twice as often as the second, three times as often as the third (Zipf's law).
   private static func popular(of count: Int, _ random: inout SplitMix64) -> Int {

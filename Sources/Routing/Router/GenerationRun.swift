@@ -1,6 +1,7 @@
 import Directory
 import GRPCCore
 import Logging
+import Observability
 import RPC
 import ServingProtos
 import ServingTypes
@@ -18,6 +19,7 @@ struct GenerationRun {
   let clock: ServingClock
 
   private let start: ContinuousClock.Instant
+  private var routingSeconds: Double?
   private let stream: DecodeStream
   private var chains: RoutePlanner.Chains
   private var excluded: Set<WorkerReference> = []
@@ -76,6 +78,7 @@ struct GenerationRun {
     let worker = decision.decode
     let progress = stream.progress
     layout = worker.layoutDigest
+    if routingSeconds == nil { routingSeconds = request.arrival.duration(to: clock.now).inSeconds }
     let hashes = chains.chain(blockSize: worker.blockSize)
     metrics.decided(decision, promptBlocks: hashes.count)
     let memory = planner.memory
@@ -93,7 +96,7 @@ struct GenerationRun {
     do {
       let address = try ServerAddress(worker.reference.address)
       let silence = StreamSilence(clock: clock)
-      try await withThrowingTaskGroup(of: Void.self) { [clock, watch, channels, stream, request, sink] group in
+      try await withThrowingTaskGroup(of: Void.self) { [clock, metrics, watch, channels, stream, request, sink] group in
         group.addTask {
           do {
             try await watch.run(silence, of: worker.reference, at: address)
@@ -224,6 +227,10 @@ struct GenerationRun {
     // Counted here, since no worker has seen the whole of a request that moved.
     update.usage = GenerationUsage(
       promptTokens: request.prompt.count, completionTokens: stream.progress.completionTokens, cachedTokens: cached)
+    update.timeline?.routingSeconds = routingSeconds ?? 0
+    if let route = update.route {
+      metrics.reused(tokens: route.decodeCachedTokens, blockSize: decision.decode.blockSize)
+    }
     var route = update.route ?? GenerationRoute(decode: decision.decode.reference)
     route.migrations = budget.migrations
     route.prefillFailures = stream.prefillFailures

@@ -47,6 +47,9 @@ extension GenerationTimeline {
       decodeQueueSeconds: message.decodeQueueSeconds, prefillQueueSeconds: message.prefillQueueSeconds,
       prefillSeconds: message.prefillSeconds, transferSeconds: message.transferSeconds,
       firstTokenSeconds: message.firstTokenSeconds, decodeSeconds: message.decodeSeconds)
+    routingSeconds = message.routingSeconds
+    admissionSeconds = message.admissionSeconds
+    firstStepSeconds = message.firstStepSeconds
   }
 }
 
@@ -59,6 +62,9 @@ extension Baton_V1_Timeline {
     transferSeconds = timeline.transferSeconds
     firstTokenSeconds = timeline.firstTokenSeconds
     decodeSeconds = timeline.decodeSeconds
+    routingSeconds = timeline.routingSeconds
+    admissionSeconds = timeline.admissionSeconds
+    firstStepSeconds = timeline.firstStepSeconds
   }
 }
 
@@ -80,10 +86,44 @@ extension Baton_V1_PrefillFailure {
   }
 }
 
+extension CandidateCost {
+  init(_ message: Baton_V1_CandidateCost) throws(ServingError) {
+    self.init(
+      worker: WorkerID(message.worker), role: try WorkerRole(wire: message.role), cost: message.cost,
+      predictedCachedBlocks: Int(message.predictedCachedBlocks), load: message.load, chosen: message.chosen)
+    prefill = message.prefill
+    cached = message.cached
+    pending = message.pending
+    active = message.active
+    waiting = message.waiting
+    isDoubtful = message.doubtful
+  }
+}
+
+extension Baton_V1_CandidateCost {
+  init(_ candidate: CandidateCost) {
+    self.init()
+    worker = candidate.worker.value
+    role = candidate.role.rawValue
+    cost = candidate.cost
+    predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
+    load = candidate.load
+    chosen = candidate.chosen
+    prefill = candidate.prefill
+    cached = candidate.cached
+    pending = candidate.pending
+    active = candidate.active
+    waiting = candidate.waiting
+    doubtful = candidate.isDoubtful
+  }
+}
+
 extension GenerationRoute {
-  /// What a decode worker says of the route; the router adds the rest.
+  /// - Throws: `invalidArgument` for a worker without an address or of no known role.
   package init(_ message: Baton_V1_Route) throws(ServingError) {
     var failures: [PrefillFailure] = []
+    var candidates: [CandidateCost] = []
+    for candidate in message.candidates { candidates.append(try CandidateCost(candidate)) }
     for failure in message.prefillFailures { failures.append(try PrefillFailure(failure)) }
     self.init(
       decode: message.hasDecode ? try WorkerReference(message.decode) : nil,
@@ -91,7 +131,8 @@ extension GenerationRoute {
       decodeCachedTokens: Int(message.decodeCachedTokens), prefillCachedTokens: Int(message.prefillCachedTokens),
       computedTokens: Int(message.computedTokens), transferredBlocks: Int(message.transferredBlocks),
       transferredBytes: Int(clamping: message.transferredBytes), draftedTokens: Int(message.draftedTokens),
-      acceptedTokens: Int(message.acceptedTokens), prefillFailures: failures)
+      acceptedTokens: Int(message.acceptedTokens), migrations: Int(message.migrations), candidates: candidates,
+      prefillFailures: failures)
   }
 }
 
@@ -109,15 +150,6 @@ extension Baton_V1_Route {
     acceptedTokens = UInt32(clamping: route.acceptedTokens)
     migrations = UInt32(clamping: route.migrations)
     prefillFailures = route.prefillFailures.map { Baton_V1_PrefillFailure($0) }
-    candidates = route.candidates.map { candidate in
-      var message = Baton_V1_CandidateCost()
-      message.worker = candidate.worker.value
-      message.role = candidate.role.rawValue
-      message.cost = candidate.cost
-      message.predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
-      message.load = candidate.load
-      message.chosen = candidate.chosen
-      return message
-    }
+    candidates = route.candidates.map { Baton_V1_CandidateCost($0) }
   }
 }

@@ -13,6 +13,7 @@ package struct PreparedRequest: Sendable {
   package var explain: Bool
   package var deadline: ContinuousClock.Instant
   package var trace: TraceContext
+  package var arrival: ContinuousClock.Instant
   /// Of the prompt's full blocks, by block size.
   package var hashes: [Int: [BlockHash]]
 
@@ -61,6 +62,7 @@ package struct PreparedRequest: Sendable {
     priority = request.priority
     explain = request.explain
     deadline = min(request.deadline ?? now + timeout, now + timeout)
+    arrival = now
     trace = request.trace ?? .random()
     hashes = [:]
     for size in blockSizes {

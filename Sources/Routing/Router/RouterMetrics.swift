@@ -11,6 +11,11 @@ struct RouterMetrics: Sendable {
   private let stalls: Counter
   private let promptBlocks: Counter
   private let predictedBlocks: Counter
+  private let actualBlocks: Counter
+  /// In the order of `costTermNames`.
+  private let costTerms: [Histogram]
+  private static let costTermNames = ["prefill", "cached", "pending", "active", "waiting"]
+  private static let blockBuckets: [Double] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
   private let lookupSeconds: Histogram
   private let lookupErrors: Counter
   private let firstToken: Histogram
@@ -27,6 +32,13 @@ struct RouterMetrics: Sendable {
     predictedBlocks = registry.counter(
       "router_predicted_cached_blocks", help: "Blocks of routed prompts that the chosen decode worker was said to hold."
     )
+    actualBlocks = registry.counter(
+      "router_actual_cached_blocks", help: "Blocks of routed prompts that their decode worker did hold.")
+    costTerms = Self.costTermNames.map { term in
+      registry.histogram(
+        "router_cost_blocks", help: "The chosen decode worker's cost by term, in blocks.", buckets: Self.blockBuckets,
+        labels: [("term", term)])
+    }
     lookupSeconds = registry.histogram(
       "directory_lookup_seconds", help: "Time to ask the directory for the longest prefixes.",
       buckets: MetricBuckets.call)
@@ -52,7 +64,16 @@ struct RouterMetrics: Sendable {
     ).increment()
     promptBlocks.increment(by: blocks)
     predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
+    guard let cost = decision.costs.first(where: { $0.worker == decision.decode.id }) else { return }
+    for (histogram, value) in zip(
+      costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting])
+    {
+      histogram.observe(value)
+    }
   }
+
+  /// What the decode worker found in its cache, beside what was predicted.
+  func reused(tokens: Int, blockSize: Int) { actualBlocks.increment(by: tokens / blockSize) }
 
   func lookedUp(seconds: Double, failed: Bool) {
     lookupSeconds.observe(seconds)
