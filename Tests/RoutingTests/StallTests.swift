@@ -15,7 +15,7 @@ struct StallTests {
   @Test(arguments: [0, 1, 5, 11], [ScriptedWorker.Health.notServing, .silent])
   func aWorkerThatDoesNotAnswerIsLeft(_ messages: Int, _ health: ScriptedWorker.Health) async throws {
     let workers = try ["a", "b"].map { try ScriptedWorker($0, script: [.hang(after: messages)]) }
-    for worker in workers { worker.state.withLock { $0.health = health } }
+    for worker in workers { worker.state.withLock { $0.hangingHealth = health } }
     try await RouterHarness.with(workers, configuration: Self.quick) { harness in
       let request = harness.request()
       let answer = try await harness.answer(request)
@@ -83,13 +83,14 @@ struct StallTests {
     worker.state.withLock { $0.health = .notServing }
     var configuration = Self.quick
     configuration.updateBacklog = 1
+    configuration.streamStallTimeout = .milliseconds(800)
     try await RouterHarness.with([worker], configuration: configuration) { harness in
       let request = harness.request(maxTokens: 400)
       let generation = try await harness.router.generate(request)
       var tokens: [TokenID] = []
       for try await update in generation.updates {
         tokens += update.outputs.flatMap { $0.tokens.map(\.id) }
-        if tokens.count == 20 { try await Task.sleep(for: .milliseconds(500)) }
+        if tokens.count == 20 { try await Task.sleep(for: .seconds(2)) }
       }
       #expect(tokens == ScriptedWorker.answer(prompt: generation.promptTokens, sample: 0, seed: 7, count: 400))
       #expect(worker.requests.count == 1)

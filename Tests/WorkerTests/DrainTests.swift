@@ -39,8 +39,6 @@ import Testing
       #expect(answer.migrations == 1)
       let text = routed.metrics.exposition()
       #expect(text.contains("baton_router_lost_streams_total 0"), "it was cut, not given up")
-      // The worker that left is idle; the other one ends with the test.
-      try await drained.withLock { $0 }?.expectIdle()
     }
   }
 

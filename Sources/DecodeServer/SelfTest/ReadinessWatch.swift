@@ -27,7 +27,7 @@ struct ReadinessWatch: Sendable {
     var reported = judge.reason
     while !isOver() {
       if judge.isDue(finishedRequests: engine.statistics.requestsFinished, now: .now) {
-        let outcome = await test()
+        let outcome = await runTest()
         try Task.checkCancellation()
         if isOver() { return }
         judge.record(outcome, finishedRequests: engine.statistics.requestsFinished, now: .now)
@@ -41,7 +41,7 @@ struct ReadinessWatch: Sendable {
     }
   }
 
-  private func test() async -> ReadinessJudge.Outcome {
+  private func runTest() async -> ReadinessJudge.Outcome {
     let before = engine.statistics.batchedTokens
     do {
       try await test.run(deadline: .now + configuration.timeout)

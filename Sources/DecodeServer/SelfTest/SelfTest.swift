@@ -162,12 +162,19 @@ struct SelfTest: Sendable {
     open.hashes = [Data(BlockHash(high: .random(in: 0...UInt64.max), low: .random(in: 0...UInt64.max)).bytes)]
     open.parentHash = Data(BlockHash.root(salt: worker.selfTestSalt, blockSize: engine.layout.blockSize).bytes)
     let message = open
+    let control = HandoffControl()
+    let request = StreamingClientRequest<Baton_V1_FetchRequest> { writer in
+      try await writer.write(.with { $0.open = message })
+      // The holder takes an end of this side for the receiver's going away.
+      for await _ in control.wakes where control.take().isClosed { return }
+    }
     let answered = try await channels.withClient(of: address, for: .blocks) { client in
       try await client.bidirectionalStreaming(
-        request: StreamingClientRequest<Baton_V1_FetchRequest> { try await $0.write(.with { $0.open = message }) },
-        descriptor: Baton_V1_Blocks.Method.Fetch.descriptor, serializer: ProtobufSerializer<Baton_V1_FetchRequest>(),
+        request: request, descriptor: Baton_V1_Blocks.Method.Fetch.descriptor,
+        serializer: ProtobufSerializer<Baton_V1_FetchRequest>(),
         deserializer: FetchResponseDeserializer(), options: .until(deadline)
       ) { response in
+        defer { control.close() }
         var answered = false
         for try await part in response.messages {
           if case .start(0, _) = part { answered = true }

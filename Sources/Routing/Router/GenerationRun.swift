@@ -108,7 +108,8 @@ struct GenerationRun {
         group.addTask {
           try await channels.withClient(of: address, for: .tokens) { client in
             try await stream.run(
-              message, on: client, options: .until(request.deadline, on: clock), into: sink, silence: silence, onFirst: onFirst,
+              message, on: client, options: .until(request.deadline, on: clock), into: sink, silence: silence,
+              onFirst: onFirst,
               onPrefillFailure: onPrefillFailure)
           }
         }

@@ -61,7 +61,8 @@ public final class RequestRouter: Sendable {
       directory: directory, registry: self.registry, memory: memory,
       selector: WorkerSelector(configuration: configuration), metrics: metrics, clock: clock)
     watch = StallWatch(
-      registry: self.registry, probes: LivenessProbes(channels: channels, timeout: configuration.probeTimeout, clock: clock),
+      registry: self.registry,
+      probes: LivenessProbes(channels: channels, timeout: configuration.probeTimeout, clock: clock),
       limit: configuration.streamStallTimeout, clock: clock)
     (jobs, jobsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.maximumInFlight))
     registry.onCollect { [weak self] collector in

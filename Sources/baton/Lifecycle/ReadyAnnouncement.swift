@@ -9,7 +9,8 @@ struct ReadyAnnouncement: Service {
 
   func run() async throws {
     do {
-      logger.info("ready", metadata: try await cancelWhenGracefulShutdown { try await addresses() })
+      let metadata = try await cancelWhenGracefulShutdown { try await addresses() }
+      logger.info("ready", metadata: metadata)
     } catch is CancellationError {
       // It is asked to end before it was ready.
     }

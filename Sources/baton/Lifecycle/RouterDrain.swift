@@ -9,7 +9,8 @@ struct RouterDrain: Service {
   let timeout: Duration
 
   func run() async throws {
-    try await gracefulShutdown()
+    try? await gracefulShutdown()
+    if Task.isCancelled { return }
     router.beginDraining()
     inference.withdraw()
     await router.drain(timeout: timeout)

@@ -37,6 +37,9 @@ final class ScriptedWorker: Sendable {
     var incarnation: UInt64 = 1
     var isDead = false
     var health = Health.serving
+    /// What it says instead while a call hangs.
+    var hangingHealth: Health?
+    var hanging = 0
     /// How often it was asked whether it lives.
     var probes = 0
     /// Told on the first message of calls that name prefill workers.
@@ -199,6 +202,8 @@ final class ScriptedWorker: Sendable {
       try await Task.sleep(for: .seconds(600))
     case .pause(messages, let duration): try await Task.sleep(for: duration)
     case .hang(messages):
+      state.withLock { $0.hanging += 1 }
+      defer { state.withLock { $0.hanging -= 1 } }
       do { try await Task.sleep(for: .seconds(600)) } catch {
         state.withLock { $0.cancelled += 1 }
         throw error
@@ -225,7 +230,7 @@ final class ScriptedWorker: Sendable {
     ) async throws -> Grpc_Health_V1_HealthCheckResponse {
       let health = worker.state.withLock { state in
         state.probes += 1
-        return state.health
+        return state.hanging > 0 ? state.hangingHealth ?? state.health : state.health
       }
       if health == .silent { try await Task.sleep(for: .seconds(600)) }
       return .with { $0.status = health == .serving ? .serving : .notServing }
