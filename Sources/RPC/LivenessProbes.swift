@@ -75,7 +75,10 @@ public final class LivenessProbes: Sendable {
       return response.status != .notServing
     } catch let error as RPCError {
       // Any other refusal is an answer.
-      return ![.unavailable, .deadlineExceeded, .cancelled, .unknown].contains(error.code)
+      guard [.unavailable, .deadlineExceeded, .cancelled, .unknown].contains(error.code) else { return true }
+      // A half-open connection would swallow the next call, too.
+      if !Task.isCancelled { channels.abandon(address, for: purpose) }
+      return false
     } catch {
       return true
     }

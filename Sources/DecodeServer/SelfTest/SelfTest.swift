@@ -47,7 +47,8 @@ struct SelfTest: Sendable {
     request.promptTokens = wireTokens(prompt)
     request.sampling = Baton_V1_SamplingParameters(sampling)
     request.cacheSalt = worker.selfTestSalt
-    request.priority = .max
+    // No client's request shall make room for it: a worker that is busy proves itself by that.
+    request.priority = .min
     request.expectedIncarnation = worker.incarnation.value
     let message = request
     let (tokens, isFinished) = try await channels.withClient(of: address, for: .tokens) { client in
@@ -74,7 +75,7 @@ struct SelfTest: Sendable {
     open.promptTokens = wireTokens(prompt)
     open.sampling = Baton_V1_SamplingParameters(sampling)
     open.cacheSalt = worker.selfTestSalt
-    open.priority = .max
+    open.priority = .min
     open.expectedIncarnation = worker.incarnation.value
     open.layoutDigest = engine.layout.digest
     open.layout = engine.layout.description
