@@ -84,7 +84,7 @@ let shellTargets: [Target] = [
   .systemLibrary(name: "CgRPC"),
   .target(name: "ServingProtos", dependencies: [grpc, grpcProtobuf, protobuf]),
   core("GRPCTransport", ["ServingTypes", "CgRPC", grpc]),
-  core("RPC", ["ServingTypes", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
+  core("RPC", ["ServingTypes", "Observability", "ServingProtos", "GRPCTransport", grpc, grpcProtobuf, protobuf]),
   core(
     "KVTransfer",
     [
@@ -137,7 +137,8 @@ let shellTargets: [Target] = [
 let shellTests: [Target] = [
   test("GRPCTransportTests", ["GRPCTransport", "ServingTypes", grpc], resources: [.copy("Peer")]),
   test(
-    "RPCTests", ["RPC", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf, protobuf],
+    "RPCTests",
+    ["RPC", "Observability", "GRPCTransport", "ServingProtos", "ServingTypes", grpc, grpcProtobuf, protobuf],
     resources: [.copy("Peer")]),
   test(
     "KVTransferTests",
@@ -153,7 +154,8 @@ let shellTests: [Target] = [
     "WorkerTests",
     [
       "PrefillServer", "DecodeServer", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory", "RPC",
-      "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf, logging,
+      "Routing", "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, grpcProtobuf, protobuf,
+      logging,
     ]),
   test(
     "IntegrationTests",

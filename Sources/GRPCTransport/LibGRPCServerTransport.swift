@@ -133,7 +133,7 @@ public final class LibGRPCServerTransport: ServerTransport {
   }
 
   private func refuse(_ call: Call, _ status: Status) {
-    try? call.sendEnd(status, trailing: [:], head: [:], message: nil)
+    try? call.sendEnd(status, trailing: ["retry-after-ms": "1000"], head: [:], message: nil)
   }
 
   private func serve(

@@ -4,6 +4,9 @@ import ServingTypes
 ///
 /// - SeeAlso: W3C Trace Context, level 1.
 public struct TraceContext: Hashable, Sendable {
+  /// The trace that the present task works for.
+  @TaskLocal public static var current: TraceContext?
+
   /// The trace's 128 bits; never all zero.
   public let traceHigh: UInt64
   public let traceLow: UInt64

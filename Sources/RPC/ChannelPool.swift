@@ -41,6 +41,8 @@ public final class ChannelPool: Sendable {
   }
 
   private struct Entry {
+    /// Tells it from those that have the same key before and after it.
+    let number: UInt64
     let client: Client
     let transport: PooledTransport
     var users = 0
@@ -49,6 +51,7 @@ public final class ChannelPool: Sendable {
 
   private struct State {
     var entries: [Key: Entry] = [:]
+    var nextNumber: UInt64 = 0
     var isClosed = false
   }
 
@@ -97,9 +100,9 @@ public final class ChannelPool: Sendable {
     _ body: (Client) async throws -> Result
   ) async throws -> Result {
     let key = Key(address: address, purpose: purpose)
-    let client = try acquire(key)
-    defer { release(key) }
-    return try await body(client)
+    let entry = try acquire(key)
+    defer { release(key, entry.number) }
+    return try await body(entry.client)
   }
 
   /// Closes the clients that were idle too long. Each use does it too: only a pool that is no longer used needs it.
@@ -118,17 +121,24 @@ public final class ChannelPool: Sendable {
     for transport in transports { transport.beginGracefulShutdown() }
   }
 
-  private func acquire(_ key: Key) throws(ServingError) -> Client {
+  /// Forgets the client of an address, whose connection leads nowhere: the next call makes a new one. Calls under way on it are
+  /// left to their callers.
+  public func abandon(_ address: ServerAddress, for purpose: Purpose) {
+    let entry = state.withLock { $0.entries.removeValue(forKey: Key(address: address, purpose: purpose)) }
+    entry?.transport.beginGracefulShutdown()
+  }
+
+  private func acquire(_ key: Key) throws(ServingError) -> Entry {
     var closed: [PooledTransport] = []
     defer { for transport in closed { transport.beginGracefulShutdown() } }
-    return try state.withLock { state throws(ServingError) -> Client in
-      if state.isClosed { throw ServingError(.unavailable, "the server is shutting down") }
+    return try state.withLock { state throws(ServingError) -> Entry in
+      if state.isClosed { throw ServingError(.unavailable, "the server is shutting down", retryAfter: .seconds(1)) }
       closed = expire(in: &state, except: key)
       if var entry = state.entries[key] {
         entry.users += 1
         entry.lastUse = now()
         state.entries[key] = entry
-        return entry.client
+        return entry
       }
       if state.entries.count >= configuration.maxChannels {
         guard
@@ -141,15 +151,17 @@ public final class ChannelPool: Sendable {
         closed.append(oldest.value.transport)
         state.entries.removeValue(forKey: oldest.key)
       }
-      let entry = try makeEntry(key)
+      state.nextNumber += 1
+      let entry = try makeEntry(key, number: state.nextNumber)
       state.entries[key] = entry
-      return entry.client
+      return entry
     }
   }
 
-  private func release(_ key: Key) {
+  private func release(_ key: Key, _ number: UInt64) {
     let time = now()
     state.withLock { state in
+      guard state.entries[key]?.number == number else { return }
       state.entries[key]?.users -= 1
       state.entries[key]?.lastUse = time
     }
@@ -165,11 +177,11 @@ public final class ChannelPool: Sendable {
     return closed
   }
 
-  private func makeEntry(_ key: Key) throws(ServingError) -> Entry {
+  private func makeEntry(_ key: Key, number: UInt64) throws(ServingError) -> Entry {
     do {
       let transport = try connect(key.address, key.purpose)
-      let client = Client(transport: transport, interceptors: configuration.interceptors)
-      return Entry(client: client, transport: transport, users: 1, lastUse: now())
+      let client = Client(transport: transport, interceptors: [TraceInterceptor()] + configuration.interceptors)
+      return Entry(number: number, client: client, transport: transport, users: 1, lastUse: now())
     } catch {
       throw ServingError(any: error)
     }

@@ -18,6 +18,10 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
     }
   }
 
+  /// The name under which a server says whether it moves at all. It outlasts `shutDown()`: a server that drains lives, and
+  /// neither its callers nor a kubelet shall give it up.
+  public static let liveness = "liveness"
+
   private typealias Wire = Grpc_Health_V1_HealthCheckResponse.ServingStatus
 
   private struct State {
@@ -36,7 +40,7 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
   /// Sets the status of one service, or of the whole server where the name is empty.
   public func set(_ status: Status, for service: String = "") {
     state.withLock { state in
-      if state.isShutDown { return }
+      if state.isShutDown, service != Self.liveness { return }
       state.statuses[service] = status
       for watcher in state.watchers.values where watcher.service == service { watcher.updates.yield(status.wire) }
     }
@@ -46,9 +50,9 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
   /// holds the server up.
   public func shutDown() {
     state.withLock { state in
-      for service in state.statuses.keys { state.statuses[service] = .notServing }
+      for service in state.statuses.keys where service != Self.liveness { state.statuses[service] = .notServing }
       for watcher in state.watchers.values {
-        if state.statuses[watcher.service] != nil { watcher.updates.yield(.notServing) }
+        if let status = state.statuses[watcher.service] { watcher.updates.yield(status.wire) }
         watcher.updates.finish()
       }
       state.isShutDown = true
@@ -81,7 +85,9 @@ public final class HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
       return state.nextWatcher
     }
     guard let identifier else {
-      throw ServingError(.resourceExhausted, "\(maxWatchers) watchers are connected, which is the limit")
+      throw ServingError(
+        .resourceExhausted, "\(maxWatchers) watchers are connected, which is the limit",
+        retryAfter: .seconds(5))
     }
     defer { _ = state.withLock { $0.watchers.removeValue(forKey: identifier) } }
     var last: Wire?

@@ -1,4 +1,5 @@
 import GRPCCore
+import GRPCProtobuf
 import ServingTypes
 
 /// The one place where errors become gRPC statuses and back.
@@ -8,6 +9,9 @@ public enum StatusMapping {
 
   /// The longest delay that a peer can ask for; a longer one is cut.
   static let longestRetryAfter = Duration.seconds(3600)
+
+  /// Of an error's message in the metadata, which are bounded, in characters.
+  static let longestDetail = 300
 
   public static func code(for code: ServingError.Code) -> RPCError.Code {
     switch code {
@@ -46,6 +50,12 @@ public enum StatusMapping {
     }
   }
 
+  /// - Parameter status: a gRPC status as a number; an unknown one is an internal error.
+  public static func code(forStatus status: Int) -> ServingError.Code {
+    guard let status = Status.Code(rawValue: status), let error = RPCError.Code(status) else { return .internalError }
+    return code(for: error)
+  }
+
   static func retryAfter(in metadata: Metadata) -> Duration? {
     for text in metadata[stringValues: retryAfterKey] {
       guard let milliseconds = Int64(text), milliseconds >= 0 else { return nil }
@@ -63,8 +73,16 @@ extension ServingError: RPCErrorConvertible {
 
   public var rpcErrorMetadata: Metadata {
     guard let retryAfter else { return [:] }
-    let (seconds, attoseconds) = min(max(retryAfter, .zero), StatusMapping.longestRetryAfter).components
-    return ["retry-after-ms": "\(seconds * 1000 + attoseconds / 1_000_000_000_000_000)"]
+    let delay = min(max(retryAfter, .zero), StatusMapping.longestRetryAfter)
+    let (seconds, attoseconds) = delay.components
+    // For callers that know `google.rpc.RetryInfo`.
+    var metadata = GoogleRPCStatus(
+      code: rpcErrorCode, message: String(message.prefix(StatusMapping.longestDetail)),
+      details: .retryInfo(delay: delay)
+    ).rpcErrorMetadata
+    metadata.addString(
+      "\(seconds * 1000 + attoseconds / 1_000_000_000_000_000)", forKey: StatusMapping.retryAfterKey)
+    return metadata
   }
 
   public init(_ error: RPCError) {

@@ -38,6 +38,23 @@ struct ChannelPoolTests {
     #expect(pool.channelCount == 1)
   }
 
+  /// A new one takes its place, whose users are its own.
+  @Test func anAbandonedClientIsReplaced() async throws {
+    let time = Lock(ContinuousClock.now)
+    let pool = try ChannelPool(now: { time.withLock { $0 } })
+    try await pool.withClient(of: first, for: .tokens) { old in
+      pool.abandon(first, for: .tokens)
+      #expect(pool.channelCount == 0)
+      try await pool.withClient(of: first, for: .tokens) { #expect(ObjectIdentifier($0) != ObjectIdentifier(old)) }
+    }
+    time.withLock { $0 = $0.advanced(by: .seconds(3600)) }
+    try await pool.withClient(of: first, for: .tokens) { _ in
+      pool.closeIdle()
+      #expect(pool.channelCount == 1, "the end of the old one's user took a user off the new one")
+    }
+    pool.abandon(second, for: .tokens)
+  }
+
   @Test func theLimitClosesTheOldestIdleOneOrRefuses() async throws {
     let time = Lock(ContinuousClock.now)
     var configuration = ChannelPool.Configuration()

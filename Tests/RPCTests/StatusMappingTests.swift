@@ -1,4 +1,5 @@
 import GRPCCore
+import GRPCProtobuf
 import RPC
 import ServingTypes
 import Testing
@@ -10,6 +11,25 @@ struct StatusMappingTests {
     #expect(ServingError(RPCError(error)) == error)
     let plain = ServingError(code, "why")
     #expect(ServingError(RPCError(plain)) == plain)
+  }
+
+  @Test func delaysReachCallersThatKnowTheStandardForm() throws {
+    let long = ServingError(
+      .resourceExhausted, String(repeating: "why ", count: 10_000), retryAfter: .milliseconds(1500))
+    let error = RPCError(long)
+    let details = try #require(try error.unpackGoogleRPCStatus())
+    #expect(details.code == .resourceExhausted)
+    #expect(details.details.first?.retryInfo?.delay == .milliseconds(1500))
+    let bytes = error.metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.encoded().utf8.count }
+    #expect(bytes < 2000, "metadata are bounded")
+    #expect(RPCError(ServingError(.resourceExhausted, "why")).metadata.isEmpty)
+  }
+
+  @Test func numbersOfStatusesAreRead() {
+    for code in ServingError.Code.allCases {
+      #expect(StatusMapping.code(forStatus: StatusMapping.code(for: code).rawValue) == code)
+    }
+    for odd in [0, -1, 99, Int.max] { #expect(StatusMapping.code(forStatus: odd) == .internalError) }
   }
 
   @Test func foreignCodesAreTakenForTheNearest() {
