@@ -63,7 +63,7 @@ extension EngineLoop {
   func leaveQueue(_ request: ActiveRequest) {
     guard request.hasQueuePlace else { return }
     request.hasQueuePlace = false
-    mailbox.leaveQueue()
+    mailbox.leaveQueue(at: clock.now)
     if let group = request.group, let admitted = group.admitted {
       request.summary.queueSeconds = (admitted - group.arrival).seconds
       request.summary.cachedTokens = group.cachedCount

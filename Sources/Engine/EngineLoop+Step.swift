@@ -20,6 +20,7 @@ extension EngineLoop {
     let running = scheduler.running.count
     fillBatch()
     let started = clock.now
+    announce(expectedSeconds: scheduler.expectedLongStep, from: started)
     do throws(ServingError) {
       let logits = try executor.forward(batch)
       update(logits)
@@ -35,6 +36,15 @@ extension EngineLoop {
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds + speculator.seconds)
     return true
+  }
+
+  /// Whoever watches the heartbeat shall not take a long step for a standstill.
+  private func announce(expectedSeconds: Double, from start: ContinuousClock.Instant) {
+    guard expectedSeconds > 0 else { return }
+    snapshot.withLock { snapshot in
+      snapshot.heartbeat = start
+      snapshot.expectedStepSeconds = expectedSeconds
+    }
   }
 
   /// Copies down what the blocks held before that this step writes to: no more than the step computes, however long the prompt

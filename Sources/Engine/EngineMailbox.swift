@@ -17,6 +17,7 @@ final class EngineMailbox: Sendable {
   private struct State {
     var contents = Contents()
     var queuedRequests = 0
+    var turnover = QueueTurnover()
     /// Questions among the commands.
     var questions = 0
     var isAdmitting = true
@@ -37,7 +38,8 @@ final class EngineMailbox: Sendable {
       }
       if state.queuedRequests >= maxQueuedRequests {
         return ServingError(
-          .resourceExhausted, "the queue is full: \(maxQueuedRequests) requests are waiting", retryAfter: .seconds(1))
+          .resourceExhausted, "the queue is full: \(maxQueuedRequests) requests are waiting",
+          retryAfter: state.turnover.hint(queued: state.queuedRequests))
       }
       state.queuedRequests += 1
       state.contents.commands.append(.submit(submission))
@@ -47,7 +49,12 @@ final class EngineMailbox: Sendable {
   }
 
   /// A request left the queue: it was admitted, or it ended.
-  func leaveQueue() { state.withLock { $0.queuedRequests -= 1 } }
+  func leaveQueue(at now: ContinuousClock.Instant) {
+    state.withLock { state in
+      state.turnover.leave(at: now, queued: state.queuedRequests)
+      state.queuedRequests -= 1
+    }
+  }
 
   func stopAdmitting() { state.withLock { $0.isAdmitting = false } }
 
@@ -76,7 +83,9 @@ final class EngineMailbox: Sendable {
   /// Why a question was dropped.
   var refusal: ServingError {
     state.withLock { $0.isClosed }
-      ? Self.stopped : ServingError(.resourceExhausted, "\(Self.maxQuestions) questions wait for the engine already")
+      ? Self.stopped
+      : ServingError(
+        .resourceExhausted, "\(Self.maxQuestions) questions wait for the engine already", retryAfter: .seconds(1))
   }
 
   /// Gives a pin back.
@@ -117,5 +126,7 @@ final class EngineMailbox: Sendable {
     }
   }
 
-  static var stopped: ServingError { ServingError(.unavailable, "the engine has stopped") }
+  static var stopped: ServingError {
+    ServingError(.unavailable, "the engine has stopped", retryAfter: .seconds(1))
+  }
 }

@@ -73,6 +73,8 @@ public struct EngineStatistics: Hashable, Sendable {
   public var failure: String?
   /// The last sign of life: the end of a step, or a turn of the idle loop.
   public var heartbeat = ContinuousClock.now
+  /// What the step under way since then is expected to take, where that is long; else 0.
+  public var expectedStepSeconds = 0.0
 
   public init() {}
 }

@@ -29,8 +29,15 @@ public final class SimulatedExecutor: ModelExecutor {
     }
 
     private let state = Lock(Counts())
+    private let failing = Lock<ServingError?>(nil)
 
     public init() {}
+
+    /// While it is set, every step fails with it.
+    public var failure: ServingError? {
+      get { failing.withLock { $0 } }
+      set { failing.withLock { $0 = newValue } }
+    }
 
     public var counts: Counts { state.withLock { $0 } }
 
@@ -92,6 +99,7 @@ public final class SimulatedExecutor: ModelExecutor {
       counts.largestSegment = max(counts.largestSegment, batch.segments.map(\.tokenCount).max() ?? 0)
     }
     let start = ContinuousClock.now
+    if let failure = record.failure { throw failure }
     if steps == failingStep { throw ServingError(.internalError, "step \(steps) was made to fail") }
     // All writes come before all reads of whole contexts, as in a real model's layer.
     for segment in batch.segments { write(segment, of: batch) }

@@ -90,6 +90,15 @@ public final class Scheduler {
       seconds: seconds)
   }
 
+  /// What the step just scheduled will take where it is long; 0 where it is not, since nobody asks then.
+  public var expectedLongStep: Double {
+    guard output.prefillTokens >= Self.manyTokens else { return 0 }
+    return costs.expectedSeconds(prefillTokens: output.prefillTokens, prefillContext: output.prefillContext)
+  }
+
+  /// Prompt tokens from which on a step may take long.
+  private static let manyTokens = 512
+
   // MARK: Running sequences
 
   private func scheduleDecodes(_ budget: inout StepBudget) {

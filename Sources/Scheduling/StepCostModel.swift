@@ -54,6 +54,19 @@ public struct StepCostModel: Sendable {
     return Int(min(2 * left / (linear + root), 1e9) * (1 + 1e-9))
   }
 
+  /// What a prefill token takes where nothing was measured: a large model on a weak machine.
+  private static let slowestTokenSeconds = 0.05
+
+  /// What a step with so many prompt tokens will take; a cautious guess where none was measured.
+  ///
+  /// - Parameter prefillContext: for each of them the tokens before it, summed.
+  public func expectedSeconds(prefillTokens: Int, prefillContext: Int) -> Double {
+    guard !prefill.isEmpty else { return Self.slowestTokenSeconds * Double(prefillTokens) }
+    let cost = prefill.coefficients(fixed: decodeFixed)
+    let seconds = cost.fixed + cost.perToken * Double(prefillTokens) + cost.perPair * Double(prefillContext)
+    return seconds * max(1, correction)
+  }
+
   /// A step of decode tokens alone; nil where none was seen.
   public func decodeSeconds(tokens: Int) -> Double? { decode.seconds(tokens: tokens) }
 
