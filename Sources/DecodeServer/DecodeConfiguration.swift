@@ -10,18 +10,25 @@ public struct DecodeConfiguration: Sendable {
   public var queueTimeout: Duration
   /// How long a hand-off under way may stand still.
   public var stallTimeout: Duration
+  /// A candidate that says nothing for this long is asked whether it lives.
+  public var probeAfter: Duration
+  /// How long it may take to answer that.
+  public var probeTimeout: Duration
   /// With at most this many tokens left to compute after the cached ones, a hand-off costs more than it saves.
   public var localPrefillTokens: Int
 
   public init(
     maxCandidates: Int = 3, creditWindow: Int = 16, connectTimeout: Duration = .seconds(5),
-    queueTimeout: Duration = .seconds(30), stallTimeout: Duration = .seconds(30), localPrefillTokens: Int = 32
+    queueTimeout: Duration = .seconds(30), stallTimeout: Duration = .seconds(30), probeAfter: Duration = .seconds(2),
+    probeTimeout: Duration = .seconds(2), localPrefillTokens: Int = 32
   ) {
     self.maxCandidates = maxCandidates
     self.creditWindow = creditWindow
     self.connectTimeout = connectTimeout
     self.queueTimeout = queueTimeout
     self.stallTimeout = stallTimeout
+    self.probeAfter = probeAfter
+    self.probeTimeout = probeTimeout
     self.localPrefillTokens = localPrefillTokens
   }
 

@@ -9,6 +9,7 @@ final class DecodeOutbox: Sendable {
   private struct State {
     /// Of the prompt's own tokens, sent before all outputs.
     var promptLogprobs: ArraySlice<GeneratedToken> = []
+    var prefillFailures: [Baton_V1_PrefillFailure] = []
     /// Those of one sample in order.
     var outputs: [Baton_V1_Output] = []
     var last: Baton_V1_DecodeResponse?
@@ -33,8 +34,16 @@ final class DecodeOutbox: Sendable {
     wake.yield()
   }
 
+  /// A prefill worker could not help: the caller hears of it at once.
+  func add(_ failure: Baton_V1_PrefillFailure) {
+    state.withLock { $0.prefillFailures.append(failure) }
+    wake.yield()
+  }
+
   func add(sample: Int, _ update: SampleText.Update) {
     state.withLock { state in
+      // Nobody waits for the rest of what was given up.
+      if state.failure != nil { return }
       var index = state.outputs.count
       if let last = state.outputs.lastIndex(where: { $0.sample == UInt32(sample) }),
         state.outputs[last].tokens.count < Self.tokensPerOutput
@@ -78,6 +87,11 @@ final class DecodeOutbox: Sendable {
   /// The next message; nil when there is nothing to say now. Throws the failure when nothing is left before it.
   private func take() throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? {
     try state.withLock { state throws -> (response: Baton_V1_DecodeResponse, isLast: Bool)? in
+      if !state.prefillFailures.isEmpty {
+        var response = Baton_V1_DecodeResponse()
+        swap(&response.prefillFailures, &state.prefillFailures)
+        return (response, false)
+      }
       if !state.promptLogprobs.isEmpty {
         var response = Baton_V1_DecodeResponse()
         response.promptLogprobs = state.promptLogprobs.prefix(Self.tokensPerMessage).map { Baton_V1_Token($0) }

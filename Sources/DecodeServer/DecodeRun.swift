@@ -14,6 +14,7 @@ struct DecodeRun {
   private var route = Baton_V1_Route()
   private var timeline = Baton_V1_Timeline()
   private var end: PrefillEnd?
+  private var handedOffAt: ContinuousClock.Instant?
   private var completionTokens = 0
   private var firstTokenAt: ContinuousClock.Instant?
   private var lastTokenAt: ContinuousClock.Instant?
@@ -45,11 +46,15 @@ struct DecodeRun {
     timeline.fetchSeconds = end.fetchSeconds
     timeline.prefillQueueSeconds = end.queueSeconds
     timeline.prefillSeconds = end.prefillSeconds
-    // The sender's clock is not ours: what its computing does not account for, the transfer took.
-    if let started = progress.startedAt, let ended = progress.endedAt {
-      timeline.transferSeconds = max(0, (ended - started) / .seconds(1) - end.prefillSeconds)
-    }
+    guard let started = progress.startedAt, let bound = progress.boundAt, let ended = progress.endedAt else { return }
+    // The sender's clock is not ours, but it said when it began: blocks that came while it computed cost nothing.
+    let computed = started + .seconds(end.prefillSeconds)
+    timeline.transferSeconds = max(0, (ended - max(computed, bound)) / .seconds(1))
+    timeline.admissionSeconds = (bound - started) / .seconds(1)
+    handedOffAt = ended
   }
+
+  mutating func failed(_ failure: Baton_V1_PrefillFailure) { route.prefillFailures.append(failure) }
 
   /// Blocks that came over and were verified, also when their hand-off failed in the end.
   mutating func transferred(_ blocks: Int, layout: KVLayout) {
@@ -69,7 +74,7 @@ struct DecodeRun {
   }
 
   mutating func take(
-    sample: Int, _ tokens: [GeneratedToken], _ finish: FinishReason?, metrics: DecodeMetrics
+    sample: Int, _ tokens: [GeneratedToken], _ finish: FinishReason?, metrics: DecodeMetrics?
   ) throws(ServingError) -> SampleText.Update {
     guard texts.indices.contains(sample) else {
       throw ServingError(.internalError, "the engine reports the sample \(sample) of \(texts.count)")
@@ -81,10 +86,12 @@ struct DecodeRun {
     if firstTokenAt == nil {
       firstTokenAt = now
       timeline.firstTokenSeconds = secondsSinceArrival
-      metrics.firstToken(seconds: timeline.firstTokenSeconds)
+      if let handedOffAt { timeline.admissionSeconds += (now - handedOffAt) / .seconds(1) }
+      metrics?.firstToken(seconds: timeline.firstTokenSeconds)
     }
     if let last = lastTokensAt[sample] {
-      metrics.tokens(update.tokens.count, seconds: (now - last) / .seconds(1))
+      if timeline.firstStepSeconds == 0 { timeline.firstStepSeconds = (now - last) / .seconds(1) }
+      metrics?.tokens(update.tokens.count, seconds: (now - last) / .seconds(1))
     }
     lastTokensAt[sample] = now
     lastTokenAt = now

@@ -22,6 +22,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   let metrics: DecodeMetrics
   let logger: Logger
   let clock: ServingClock
+  private let probes: LivenessProbes
 
   public init(
     engine: EngineCore, tokenizer: any Tokenizer, worker: WorkerState, channels: ChannelPool,
@@ -37,6 +38,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
     self.metrics = metrics
     self.logger = logger
     self.clock = clock
+    probes = LivenessProbes(channels: channels, timeout: configuration.probeTimeout, clock: clock)
   }
 
   public func decode(
@@ -45,16 +47,20 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
     let call = try DecodeCall(
       request, worker: worker, vocabularySize: engine.vocabularySize, deadline: context.deadline)
     let outbox = DecodeOutbox()
+    let ticket = try worker.calls.begin { outbox.fail(WorkerCalls.leaving) }
+    defer { worker.calls.end(ticket) }
     // Cancelled and awaited at this scope's end; what goes wrong in it reaches the writer through the outbox.
     async let _ = produce(call, outbox)
     try await outbox.write(to: response)
+    logger.debug("request ended", metadata: ["request_id": "\(call.request.id)"])
   }
 
   /// Runs the request and fills the outbox. The engine is never held up by a slow client.
   private func produce(_ call: DecodeCall, _ outbox: DecodeOutbox) async {
+    let metrics = call.request.cacheSalt == worker.selfTestSalt ? nil : metrics
     do {
       var run = DecodeRun(call, tokenizer: tokenizer, worker: worker, clock: clock)
-      let generation = try await begin(call, &run)
+      let generation = try await begin(call, &run, outbox)
       defer { generation.cancel() }
       for (sample, update) in run.replay() {
         outbox.add(sample: sample, update)
@@ -79,7 +85,9 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
   }
 
   /// Computes the prompt here, or has it computed elsewhere.
-  private func begin(_ call: DecodeCall, _ run: inout DecodeRun) async throws -> GenerationHandle {
+  private func begin(
+    _ call: DecodeCall, _ run: inout DecodeRun, _ outbox: DecodeOutbox
+  ) async throws -> GenerationHandle {
     // What is computed elsewhere says nothing of the prompt's own tokens.
     guard !call.candidates.isEmpty, call.request.sampling.promptLogprobs == nil else {
       return try engine.generate(call.request)
@@ -90,7 +98,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
       run.reserved()
       let left = call.request.prefix.count - held * engine.layout.blockSize
       if configuration.computesHere(left: left, of: call.request.prefix.count) { return handle.computeHere() }
-      if let end = try await handOff(call, handle, &run) { return handle.complete(end) }
+      if let end = try await handOff(call, handle, &run, outbox) { return handle.complete(end) }
       return handle.computeHere()
     } catch {
       handle.cancel()
@@ -100,7 +108,7 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
 
   /// Tries the candidates in order; nil when none could help. Blocks that came before a failure stay.
   private func handOff(
-    _ call: DecodeCall, _ handle: ReceiveHandle, _ run: inout DecodeRun
+    _ call: DecodeCall, _ handle: ReceiveHandle, _ run: inout DecodeRun, _ outbox: DecodeOutbox
   ) async throws -> PrefillEnd? {
     for candidate in call.candidates.prefix(configuration.maxCandidates) {
       let attempt = HandoffAttempt(
@@ -110,11 +118,12 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
           creditWindow: configuration.creditWindow, blockBytes: engine.layout.blockBytes(),
           layerCount: engine.layout.groups[0].layers.count, vocabularySize: engine.vocabularySize,
           samples: call.samplesWithoutTokens),
-        configuration: configuration, clock: clock)
+        configuration: configuration, probes: probes, clock: clock)
       let start = clock.now
       do {
-        let end = try await channels.withClient(of: try ServerAddress(candidate.address), for: .blocks) { client in
-          try await attempt.run(on: client, deadline: call.request.deadline)
+        let address = try ServerAddress(candidate.address)
+        let end = try await channels.withClient(of: address, for: .blocks) { client in
+          try await attempt.run(on: client, of: address, deadline: call.request.deadline)
         }
         let progress = count(attempt, since: start, isComplete: true, &run)
         run.handedOff(by: candidate, progress, end)
@@ -127,6 +136,13 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
           throw failure
         }
         try Task.checkCancellation()
+        // A request that ran out of time says nothing of the worker.
+        if call.request.deadline.map({ $0 <= clock.now }) ?? false {
+          throw ServingError(.deadlineExceeded, "the request's deadline passed during its hand-off")
+        }
+        let failure = Baton_V1_PrefillFailure(candidate, error)
+        run.failed(failure)
+        outbox.add(failure)
         logger.warning(
           "hand-off failed",
           metadata: [
@@ -153,5 +169,18 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
     }
     run.transferred(progress.blocks, layout: engine.layout)
     return progress
+  }
+}
+
+extension Baton_V1_PrefillFailure {
+  /// What a caller may read of an error, in bytes.
+  private static let longestReason = 300
+
+  fileprivate init(_ candidate: WorkerReference, _ error: any Error) {
+    self.init()
+    let error = ServingError(any: error)
+    worker = Baton_V1_WorkerReference(candidate)
+    code = UInt32(StatusMapping.code(for: error.code).rawValue)
+    reason = String(error.message.prefix(Self.longestReason))
   }
 }

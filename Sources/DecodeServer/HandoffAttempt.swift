@@ -13,6 +13,7 @@ struct HandoffAttempt: Sendable {
   struct Progress: Sendable {
     var blocks = 0
     var startedAt: ContinuousClock.Instant?
+    var boundAt: ContinuousClock.Instant?
     var endedAt: ContinuousClock.Instant?
     /// The engine's own error, which no other candidate can mend.
     var engineFailure: ServingError?
@@ -23,13 +24,14 @@ struct HandoffAttempt: Sendable {
   let receiver: HandoffReceiver.Configuration
   let configuration: DecodeConfiguration
   let clock: ServingClock
+  let probes: LivenessProbes
   let progress = Lock(Progress())
   private let control = HandoffControl()
   private let watchdog: Watchdog
 
   init(
     open: Baton_V1_PrefillOpen, handle: ReceiveHandle, receiver: HandoffReceiver.Configuration,
-    configuration: DecodeConfiguration, clock: ServingClock
+    configuration: DecodeConfiguration, probes: LivenessProbes, clock: ServingClock
   ) {
     self.open = open
     self.handle = handle
@@ -37,15 +39,20 @@ struct HandoffAttempt: Sendable {
     self.configuration = configuration
     self.clock = clock
     watchdog = Watchdog(clock: clock)
+    self.probes = probes
   }
 
   /// - Throws: what the worker answered, `dataLoss` when it broke the protocol, `deadlineExceeded` when it was too slow.
-  func run(on client: ChannelPool.Client, deadline: ContinuousClock.Instant?) async throws -> PrefillEnd {
+  func run(
+    on client: ChannelPool.Client, of address: ServerAddress, deadline: ContinuousClock.Instant?
+  ) async throws -> PrefillEnd {
     watchdog.arm(for: configuration.connectTimeout, waitingFor: "an answer")
     let options = CallOptions.until(deadline, on: clock, waitForReady: false)
     return try await withThrowingTaskGroup(of: PrefillEnd?.self) { group in
       group.addTask {
-        try await watchdog.watch()
+        try await watchdog.watch(askingAfter: configuration.probeAfter) { silence in
+          await probes.verdict(on: address, for: .blocks, silentSince: silence) != .dead
+        }
         return nil
       }
       group.addTask { try await call(client, options) }
@@ -132,7 +139,9 @@ struct HandoffAttempt: Sendable {
     guard watchdog.pause() else { throw CancellationError() }
     progress.withLock { $0.startedAt = clock.now }
     do {
-      return try await handle.bind()
+      let slots = try await handle.bind()
+      progress.withLock { $0.boundAt = clock.now }
+      return slots
     } catch {
       progress.withLock { $0.engineFailure = error }
       throw error

@@ -21,17 +21,25 @@ public struct WorkerConfiguration: Sendable {
   public var announcer: AnnouncerConfiguration
   /// How long a receiver may take nothing while lent blocks wait for it.
   public var sendStallTimeout: Duration
+  /// How the worker proves that it works before it calls itself ready; nil takes it for granted.
+  public var selfTest: SelfTestConfiguration?
+  /// How old the engine's last sign of life may be, beyond what its step is expected to take, before only a restart helps.
+  public var livenessTimeout: Duration
   /// How long running streams may go on once the worker drains.
   public var drainTimeout: Duration
   /// How long a draining worker goes on answering so that routers notice before it refuses.
   public var drainNotice: Duration
+
+  /// How long before the end of `drainTimeout` a stream that still runs is given up, so that it goes on elsewhere.
+  public var moveNotice: Duration { min(.seconds(5), drainTimeout / 4) }
 
   public init(
     id: WorkerID, role: WorkerRole, model: String, incarnation: Incarnation = .random(),
     listen: String = "127.0.0.1:0", advertise: String? = nil, server: LibGRPCServerTransport.Configuration? = nil,
     authToken: String? = nil, decode: DecodeConfiguration = DecodeConfiguration(),
     announcer: AnnouncerConfiguration = AnnouncerConfiguration(), drainTimeout: Duration = .seconds(30),
-    drainNotice: Duration = .milliseconds(200), sendStallTimeout: Duration = .seconds(60)
+    drainNotice: Duration = .milliseconds(200), sendStallTimeout: Duration = .seconds(60),
+    selfTest: SelfTestConfiguration? = nil, livenessTimeout: Duration = .seconds(60)
   ) {
     self.id = id
     self.role = role
@@ -49,5 +57,7 @@ public struct WorkerConfiguration: Sendable {
     self.drainTimeout = drainTimeout
     self.drainNotice = drainNotice
     self.sendStallTimeout = sendStallTimeout
+    self.selfTest = selfTest
+    self.livenessTimeout = livenessTimeout
   }
 }

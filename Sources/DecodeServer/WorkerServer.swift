@@ -13,8 +13,9 @@ import Tokenization
 
 /// One worker: an engine and the gRPC services of its role, its lease in the directory, its metrics.
 ///
-/// `run()` serves until the task is cancelled, which ends everything at once, or a graceful shutdown drains: health and
-/// lease are withdrawn, running streams may finish within `drainTimeout`, new ones are refused.
+/// `run()` serves until the task is cancelled, which ends everything at once, or a graceful shutdown drains: health is
+/// withdrawn, the lease says so, new requests are refused, running streams may finish within `drainTimeout` or are given up
+/// in time for the router to move them, and blocks are lent to the end.
 public final class WorkerServer: Service {
   public let engine: EngineCore
   public let configuration: WorkerConfiguration
@@ -27,6 +28,10 @@ public final class WorkerServer: Service {
   private let announcer: DirectoryAnnouncer?
   private let fetcher: BlockFetcher
   private let drain = DrainSignal()
+  private let metrics: MetricsRegistry
+  private let channels: ChannelPool
+  /// Why the worker is not ready.
+  private let unreadiness: Lock<String?>
   private let logger: Logger
 
   /// Binds the address; connections wait until `run()`.
@@ -43,12 +48,17 @@ public final class WorkerServer: Service {
     self.engine = engine
     self.configuration = configuration
     self.logger = logger
+    self.metrics = metrics
+    self.channels = channels
+    unreadiness = Lock(configuration.selfTest == nil ? nil : "no self-test has passed yet")
     let state = WorkerState(
       id: configuration.id, incarnation: configuration.incarnation, role: configuration.role,
       model: configuration.model)
     self.state = state
+    state.setReady(configuration.selfTest == nil)
     var settings = configuration.server
-    settings.gracePeriod = configuration.drainTimeout
+    // When the transport ends, the calls that matter have.
+    settings.gracePeriod = configuration.moveNotice
     let largest = engine.layout.blockBytes() + (64 << 10)
     settings.limits.maxSendMessageBytes = max(settings.limits.maxSendMessageBytes, largest)
     do {
@@ -63,7 +73,8 @@ public final class WorkerServer: Service {
       if configuration.role.servesPrefill {
         services.append(
           PrefillService(
-            engine: engine, worker: state, statistics: transfers, stallTimeout: configuration.sendStallTimeout))
+            engine: engine, worker: state, statistics: transfers, stallTimeout: configuration.sendStallTimeout,
+            logger: logger))
         names.append(Baton_V1_Prefill.descriptor.fullyQualifiedService)
       }
       if configuration.role.servesDecode {
@@ -75,7 +86,7 @@ public final class WorkerServer: Service {
         names.append(Baton_V1_Decode.descriptor.fullyQualifiedService)
       }
       services.append(try ReflectionService(services: names))
-      var interceptors: [any ServerInterceptor] = []
+      var interceptors: [any ServerInterceptor] = [TraceInterceptor()]
       if let token = configuration.authToken { interceptors.append(try AuthenticationInterceptor(token: token)) }
       self.services = names
       server = GRPCServer(transport: transport, services: services, interceptors: interceptors)
@@ -101,22 +112,31 @@ public final class WorkerServer: Service {
   /// Whether new requests are welcome.
   public var isReady: Bool { health.status(of: "") == .serving }
 
-  /// Whether the engine's thread still turns.
-  public func isLive(within timeout: Duration = .seconds(60)) -> Bool {
-    let statistics = engine.statistics
-    return statistics.failure == nil && ContinuousClock.now - statistics.heartbeat < timeout
+  /// Why new requests are not welcome; nil while they are.
+  public var unreadyReason: String? {
+    if isReady { return nil }
+    return drain.isGiven ? "draining" : unreadiness.withLock { $0 } ?? "starting"
   }
 
-  /// Withdraws health and lease, and lets what runs finish within `drainTimeout`; `run()` then returns.
+  /// Whether the engine's thread still turns. A step that is known to be long may take its time.
+  public var isLive: Bool {
+    let statistics = engine.statistics
+    let allowance = max(configuration.livenessTimeout, .seconds(4 * statistics.expectedStepSeconds))
+    return statistics.failure == nil && ContinuousClock.now - statistics.heartbeat < allowance
+  }
+
+  /// Withdraws health, marks the lease, and lets what runs finish within `drainTimeout`; `run()` then returns.
   public func beginDraining() {
     state.beginDraining()
     health.shutDown()
+    announcer?.renewSoon()
     drain.give()
   }
 
   public func run() async throws {
     engine.start()
-    for service in [""] + services where !drain.isGiven { health.set(.serving, for: service) }
+    health.set(.serving, for: HealthService.liveness)
+    if configuration.selfTest == nil { setReady(nil) }
     logger.info(
       "worker serves",
       metadata: [
@@ -144,20 +164,20 @@ public final class WorkerServer: Service {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { [self] in
         await drain.wait()
-        try await Task.sleep(for: configuration.drainNotice)
+        try await leave()
         server.beginGracefulShutdown()
       }
-      if let announcer {
-        group.addTask { [self] in
-          await withTaskGroup(of: Void.self) { announcing in
-            announcing.addTask { await announcer.run() }
-            await drain.wait()
-            announcing.cancelAll()
-          }
-        }
-      }
+      // To the end: the lease says that the worker drains, and blocks are found until then.
+      if let announcer { group.addTask { await announcer.run() } }
       group.addTask { [self] in await fetcher.run() }
       group.addTask { [self] in try await watchEngine() }
+      if let selfTest = configuration.selfTest {
+        let watch = ReadinessWatch(
+          configuration: selfTest,
+          test: SelfTest(engine: engine, worker: state, channels: channels, address: try ownAddress()),
+          engine: engine, metrics: metrics, logger: logger, onChange: { self.setReady($0) })
+        group.addTask { [self] in try await watch.run { drain.isGiven } }
+      }
       group.addTask { [self] in
         try await server.serve()
         throw Ended()
@@ -169,6 +189,39 @@ public final class WorkerServer: Service {
     }
   }
 
+  /// Says in the health service and in the lease whether requests are welcome.
+  private func setReady(_ reason: String?) {
+    unreadiness.withLock { $0 = reason }
+    state.setReady(reason == nil)
+    // A shutdown's last word stands.
+    for service in [""] + services { health.set(reason == nil ? .serving : .notServing, for: service) }
+    announcer?.renewSoon()
+  }
+
+  /// Where this worker reaches itself: over the loopback where the address bound is any, and under its advertised name where
+  /// certificates want one.
+  private func ownAddress() throws(ServingError) -> ServerAddress {
+    if case .tls = configuration.server.security { return try ServerAddress(state.reference.address) }
+    let bound = boundAddress
+    guard !bound.hasPrefix("unix:") else { return try ServerAddress(bound) }
+    let address = try ServerAddress(bound)
+    let isAny = bound.hasPrefix("0.0.0.0:") || bound.hasPrefix("[::]:")
+    return isAny ? ServerAddress(host: bound.hasPrefix("[") ? "::1" : "127.0.0.1", port: address.port ?? 0) : address
+  }
+
+  /// Lets what runs come to its end; what would not in time is given up so early that it goes on elsewhere before this worker
+  /// is gone, and may fetch blocks from it.
+  private func leave() async throws {
+    let start = ContinuousClock.now
+    try await Task.sleep(for: configuration.drainNotice)
+    let end = start + configuration.drainTimeout
+    await state.calls.waitUntilIdle(until: end - configuration.moveNotice)
+    let moved = state.calls.leave()
+    guard moved > 0 else { return }
+    logger.notice("gave requests up", metadata: ["worker": "\(configuration.id)", "requests": "\(moved)"])
+    try await Task.sleep(until: end)
+  }
+
   /// The server has shut down in order.
   private struct Ended: Error {}
 
@@ -176,6 +229,7 @@ public final class WorkerServer: Service {
   private func watchEngine() async throws {
     while true {
       try await Task.sleep(for: .seconds(1))
+      health.set(isLive ? .serving : .notServing, for: HealthService.liveness)
       if let failure = engine.statistics.failure { throw ServingError(.internalError, failure) }
     }
   }
@@ -189,6 +243,7 @@ public final class WorkerServer: Service {
       load: WorkerLoad(
         pendingPrefillTokens: statistics.pendingPrefillTokens, runningSequences: statistics.runningSequences,
         waitingSequences: statistics.waitingSequences, activeBlocks: statistics.activeBlocks),
-      isDraining: state.isDraining)
+      // A worker that does not work is not to be sent anything either.
+      isDraining: !state.isReady)
   }
 }

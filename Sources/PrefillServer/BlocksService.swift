@@ -49,16 +49,21 @@ public struct BlocksService: RegistrableRPCService {
       throw ServingError(.invalidArgument, "a fetch begins with open")
     }
     let hashes = try check(open)
+    // A worker that leaves has blocks that others may want.
+    let call = try worker.calls.begin(isWelcome: true) {}
+    defer { worker.calls.end(call) }
     let firstIndex = Int(open.firstIndex)
     let handoff = SendingHandoff(firstIndex: firstIndex, clock: clock)
     let start = clock.now
     var isComplete = false
     defer {
       handoff.abandon()
+      let isCounted = open.requestID != worker.selfTestSalt
       let blocks = handoff.sentBlocks
       let bytes = blocks * engine.layout.blockBytes()
       let seconds = (clock.now - start) / .seconds(1)
       statistics.count { [isComplete] counts in
+        guard isCounted else { return }
         counts.sentBlocks += blocks
         counts.sentBytes += bytes
         counts.sendSeconds += seconds

@@ -2,6 +2,7 @@ import Engine
 import GRPCCore
 import GRPCProtobuf
 import KVTransfer
+import Logging
 import RPC
 import ServingProtos
 import ServingTypes
@@ -15,17 +16,19 @@ public struct PrefillService: RegistrableRPCService {
   private let statistics: TransferStatistics
   private let stallTimeout: Duration
   private let clock: ServingClock
+  private let logger: Logger
 
   /// - Parameter stallTimeout: how long a receiver may take nothing while blocks wait for it.
   public init(
     engine: EngineCore, worker: WorkerState, statistics: TransferStatistics, stallTimeout: Duration = .seconds(60),
-    clock: ServingClock = .continuous
+    clock: ServingClock = .continuous, logger: Logger = Logger(label: "baton.prefill")
   ) {
     self.engine = engine
     self.worker = worker
     self.statistics = statistics
     self.stallTimeout = stallTimeout
     self.clock = clock
+    self.logger = logger
   }
 
   public func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
@@ -48,17 +51,28 @@ public struct PrefillService: RegistrableRPCService {
     guard case .open(let open) = try await requests.next()?.message else {
       throw ServingError(.invalidArgument, "a hand-off begins with open")
     }
-    let handle = try engine.prefill(request(open, deadline: deadline), heldBlocks: Int(open.heldBlocks))
+    let request = try request(open, deadline: deadline)
+    let handle = try engine.prefill(request, heldBlocks: Int(open.heldBlocks))
+    let call: UInt64
+    do {
+      call = try worker.calls.begin { handle.cancel() }
+    } catch {
+      handle.cancel()
+      throw error
+    }
+    defer { worker.calls.end(call) }
     let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks), clock: clock)
     let start = clock.now
     var isComplete = false
     defer {
       handle.cancel()
       handoff.abandon()
+      let isCounted = open.cacheSalt != worker.selfTestSalt
       let blocks = handoff.sentBlocks
       let bytes = blocks * engine.layout.blockBytes()
       let seconds = (clock.now - start) / .seconds(1)
       statistics.count { [isComplete] counts in
+        guard isCounted else { return }
         counts.sentBlocks += blocks
         counts.sentBytes += bytes
         counts.sendSeconds += seconds
@@ -67,16 +81,21 @@ public struct PrefillService: RegistrableRPCService {
     }
     // Said at once: a caller can tell a busy worker from a dead one.
     try handoff.engine(.queued(ahead: engine.statistics.waitingSequences))
-    try await handoff.run(
-      events: handle.events, requests: requests,
-      control: { request in
-        switch request.message {
-        case .credit(let credit): .credit(Int(credit.blocks))
-        case .ack(let ack): .acknowledge(below: Int(ack.blocks))
-        case .open, nil: .unexpected
-        }
-      }, writer: writer, stallTimeout: stallTimeout)
+    do {
+      try await handoff.run(
+        events: handle.events, requests: requests,
+        control: { request in
+          switch request.message {
+          case .credit(let credit): .credit(Int(credit.blocks))
+          case .ack(let ack): .acknowledge(below: Int(ack.blocks))
+          case .open, nil: .unexpected
+          }
+        }, writer: writer, stallTimeout: stallTimeout)
+    } catch {
+      throw worker.calls.isLeaving && !Task.isCancelled ? WorkerCalls.leaving : error
+    }
     isComplete = true
+    logger.debug("hand-off ended", metadata: ["request_id": "\(request.id)"])
   }
 
   private func request(

@@ -27,7 +27,7 @@ public struct WorkerService: Baton_V1_Worker.SimpleServiceProtocol {
     description.numBlocks = UInt32(clamping: engine.blockCount)
     description.blockBytes = UInt64(engine.layout.blockBytes())
     description.maxModelLen = UInt32(clamping: engine.maximumContextLength)
-    description.draining = worker.isDraining
+    description.draining = !worker.isReady
     return description
   }
 

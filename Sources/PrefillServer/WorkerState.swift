@@ -7,7 +7,11 @@ public final class WorkerState: Sendable {
   public let role: WorkerRole
   /// The model's name, as requests give it.
   public let model: String
-  private let state: Lock<(address: String, isDraining: Bool)>
+  /// Those of requests and of blocks.
+  public let calls = WorkerCalls()
+  /// Of the requests that the worker sends to itself: they share no block with anybody's, and are not counted.
+  public let selfTestSalt = "self-test-\(RequestID.random())"
+  private let state: Lock<(address: String, isDraining: Bool, isReady: Bool)>
 
   public init(
     id: WorkerID, incarnation: Incarnation = .random(), role: WorkerRole, model: String, address: String = ""
@@ -16,7 +20,7 @@ public final class WorkerState: Sendable {
     self.incarnation = incarnation
     self.role = role
     self.model = model
-    state = Lock((address, false))
+    state = Lock((address, false, true))
   }
 
   public var reference: WorkerReference {
@@ -25,9 +29,18 @@ public final class WorkerState: Sendable {
 
   public var isDraining: Bool { state.withLock { $0.isDraining } }
 
+  /// Whether requests are welcome: neither draining nor found unable.
+  public var isReady: Bool { state.withLock { $0.isReady && !$0.isDraining } }
+
+  public func setReady(_ isReady: Bool) { state.withLock { $0.isReady = isReady } }
+
   public func listen(at address: String) { state.withLock { $0.address = address } }
 
-  public func beginDraining() { state.withLock { $0.isDraining = true } }
+  /// Requests are refused from now on; blocks are still lent.
+  public func beginDraining() {
+    state.withLock { $0.isDraining = true }
+    calls.close()
+  }
 
   /// - Throws: `failedPrecondition` when the caller speaks to another life of this worker; 0 is any.
   public func expect(incarnation expected: UInt64) throws(ServingError) {

@@ -341,7 +341,7 @@ public nonisolated struct Baton_V1_Timeline: Sendable {
   /// From the first chunk to the first token.
   public var prefillSeconds: Double = 0
 
-  /// From the prefill's end to the last block verified at the decode worker.
+  /// From the prefill's end to the last block verified at the decode worker: what the overlap did not hide.
   public var transferSeconds: Double = 0
 
   /// From the request's arrival at the decode worker to its first token.
@@ -353,69 +353,140 @@ public nonisolated struct Baton_V1_Timeline: Sendable {
   /// Waiting for prefix blocks from other workers; a part of the queue's seconds.
   public var fetchSeconds: Double = 0
 
+  /// In the router, from the request's arrival to its first stream to a decode worker: tokenising, hashing, choosing.
+  public var routingSeconds: Double = 0
+
+  /// Waiting for blocks to be bound, and from the last block verified to the first token's going out.
+  public var admissionSeconds: Double = 0
+
+  /// From the first token to the next one: the decode worker's own first step after a hand-off.
+  public var firstStepSeconds: Double = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 }
 
 /// Where a request ran and what it reused.
-public nonisolated struct Baton_V1_Route: Sendable {
+public nonisolated struct Baton_V1_Route: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   public var decode: Baton_V1_WorkerReference {
-    get {_decode ?? Baton_V1_WorkerReference()}
-    set {_decode = newValue}
+    get {_storage._decode ?? Baton_V1_WorkerReference()}
+    set {_uniqueStorage()._decode = newValue}
   }
   /// Returns true if `decode` has been explicitly set.
-  public var hasDecode: Bool {self._decode != nil}
+  public var hasDecode: Bool {_storage._decode != nil}
   /// Clears the value of `decode`. Subsequent reads from it will return its default value.
-  public mutating func clearDecode() {self._decode = nil}
+  public mutating func clearDecode() {_uniqueStorage()._decode = nil}
 
   /// Absent when the decode worker computed the prompt itself.
   public var prefill: Baton_V1_WorkerReference {
-    get {_prefill ?? Baton_V1_WorkerReference()}
-    set {_prefill = newValue}
+    get {_storage._prefill ?? Baton_V1_WorkerReference()}
+    set {_uniqueStorage()._prefill = newValue}
   }
   /// Returns true if `prefill` has been explicitly set.
-  public var hasPrefill: Bool {self._prefill != nil}
+  public var hasPrefill: Bool {_storage._prefill != nil}
   /// Clears the value of `prefill`. Subsequent reads from it will return its default value.
-  public mutating func clearPrefill() {self._prefill = nil}
+  public mutating func clearPrefill() {_uniqueStorage()._prefill = nil}
 
   /// Prompt tokens found in the decode worker's own cache.
-  public var decodeCachedTokens: UInt32 = 0
+  public var decodeCachedTokens: UInt32 {
+    get {_storage._decodeCachedTokens}
+    set {_uniqueStorage()._decodeCachedTokens = newValue}
+  }
 
   /// Prompt tokens found in the prefill worker's cache.
-  public var prefillCachedTokens: UInt32 = 0
+  public var prefillCachedTokens: UInt32 {
+    get {_storage._prefillCachedTokens}
+    set {_uniqueStorage()._prefillCachedTokens = newValue}
+  }
 
   /// Prompt tokens that were computed for this request.
-  public var computedTokens: UInt32 = 0
+  public var computedTokens: UInt32 {
+    get {_storage._computedTokens}
+    set {_uniqueStorage()._computedTokens = newValue}
+  }
 
   /// Blocks that came over the hand-off, the tail included.
-  public var transferredBlocks: UInt32 = 0
+  public var transferredBlocks: UInt32 {
+    get {_storage._transferredBlocks}
+    set {_uniqueStorage()._transferredBlocks = newValue}
+  }
 
-  public var transferredBytes: UInt64 = 0
+  public var transferredBytes: UInt64 {
+    get {_storage._transferredBytes}
+    set {_uniqueStorage()._transferredBytes = newValue}
+  }
 
   /// Draft tokens proposed and accepted.
-  public var draftedTokens: UInt32 = 0
+  public var draftedTokens: UInt32 {
+    get {_storage._draftedTokens}
+    set {_uniqueStorage()._draftedTokens = newValue}
+  }
 
-  public var acceptedTokens: UInt32 = 0
+  public var acceptedTokens: UInt32 {
+    get {_storage._acceptedTokens}
+    set {_uniqueStorage()._acceptedTokens = newValue}
+  }
 
   /// Times that the request was reopened elsewhere.
-  public var migrations: UInt32 = 0
+  public var migrations: UInt32 {
+    get {_storage._migrations}
+    set {_uniqueStorage()._migrations = newValue}
+  }
 
-  public var candidates: [Baton_V1_CandidateCost] = []
+  public var candidates: [Baton_V1_CandidateCost] {
+    get {_storage._candidates}
+    set {_uniqueStorage()._candidates = newValue}
+  }
 
   /// Prefix blocks that the worker which computed the prompt fetched from others instead of computing them.
-  public var fetchedBlocks: UInt32 = 0
+  public var fetchedBlocks: UInt32 {
+    get {_storage._fetchedBlocks}
+    set {_uniqueStorage()._fetchedBlocks = newValue}
+  }
+
+  /// Prefill workers that were asked and could not help, in the order of asking.
+  public var prefillFailures: [Baton_V1_PrefillFailure] {
+    get {_storage._prefillFailures}
+    set {_uniqueStorage()._prefillFailures = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _decode: Baton_V1_WorkerReference? = nil
-  fileprivate var _prefill: Baton_V1_WorkerReference? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A prefill worker that was asked and could not help.
+public nonisolated struct Baton_V1_PrefillFailure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var worker: Baton_V1_WorkerReference {
+    get {_worker ?? Baton_V1_WorkerReference()}
+    set {_worker = newValue}
+  }
+  /// Returns true if `worker` has been explicitly set.
+  public var hasWorker: Bool {self._worker != nil}
+  /// Clears the value of `worker`. Subsequent reads from it will return its default value.
+  public mutating func clearWorker() {self._worker = nil}
+
+  /// A gRPC status code.
+  public var code: UInt32 = 0
+
+  public var reason: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _worker: Baton_V1_WorkerReference? = nil
 }
 
 /// What the router thought of one worker.
@@ -440,6 +511,22 @@ public nonisolated struct Baton_V1_CandidateCost: Sendable {
 
   /// Blocks beyond these that the worker could fetch from another one.
   public var predictedFetchableBlocks: UInt32 = 0
+
+  /// The other part of the cost: this prompt's blocks that the worker would have to compute.
+  public var prefill: Double = 0
+
+  /// What it need not compute, in blocks; those in lower tiers count less.
+  public var cached: Double = 0
+
+  /// The load's parts: blocks of prompts still to be computed there, blocks in use, and what waiting sequences add.
+  public var pending: Double = 0
+
+  public var active: Double = 0
+
+  public var waiting: Double = 0
+
+  /// Without a lease or suspected: chosen only when no other is left.
+  public var doubtful: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -895,7 +982,7 @@ nonisolated extension Baton_V1_BlockHolder: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Timeline"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0\u{3}fetch_seconds\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}decode_queue_seconds\0\u{3}prefill_queue_seconds\0\u{3}prefill_seconds\0\u{3}transfer_seconds\0\u{3}first_token_seconds\0\u{3}decode_seconds\0\u{3}fetch_seconds\0\u{3}routing_seconds\0\u{3}admission_seconds\0\u{3}first_step_seconds\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -910,6 +997,9 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.firstTokenSeconds) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.decodeSeconds) }()
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.fetchSeconds) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.routingSeconds) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.admissionSeconds) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.firstStepSeconds) }()
       default: break
       }
     }
@@ -937,6 +1027,15 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.fetchSeconds.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.fetchSeconds, fieldNumber: 7)
     }
+    if self.routingSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.routingSeconds, fieldNumber: 8)
+    }
+    if self.admissionSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.admissionSeconds, fieldNumber: 9)
+    }
+    if self.firstStepSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.firstStepSeconds, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -948,6 +1047,9 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.firstTokenSeconds != rhs.firstTokenSeconds {return false}
     if lhs.decodeSeconds != rhs.decodeSeconds {return false}
     if lhs.fetchSeconds != rhs.fetchSeconds {return false}
+    if lhs.routingSeconds != rhs.routingSeconds {return false}
+    if lhs.admissionSeconds != rhs.admissionSeconds {return false}
+    if lhs.firstStepSeconds != rhs.firstStepSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -955,7 +1057,161 @@ nonisolated extension Baton_V1_Timeline: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Route"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{3}fetched_blocks\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decode\0\u{1}prefill\0\u{3}decode_cached_tokens\0\u{3}prefill_cached_tokens\0\u{3}computed_tokens\0\u{3}transferred_blocks\0\u{3}transferred_bytes\0\u{3}drafted_tokens\0\u{3}accepted_tokens\0\u{1}migrations\0\u{1}candidates\0\u{3}fetched_blocks\0\u{3}prefill_failures\0")
+
+  fileprivate class _StorageClass {
+    var _decode: Baton_V1_WorkerReference? = nil
+    var _prefill: Baton_V1_WorkerReference? = nil
+    var _decodeCachedTokens: UInt32 = 0
+    var _prefillCachedTokens: UInt32 = 0
+    var _computedTokens: UInt32 = 0
+    var _transferredBlocks: UInt32 = 0
+    var _transferredBytes: UInt64 = 0
+    var _draftedTokens: UInt32 = 0
+    var _acceptedTokens: UInt32 = 0
+    var _migrations: UInt32 = 0
+    var _candidates: [Baton_V1_CandidateCost] = []
+    var _fetchedBlocks: UInt32 = 0
+    var _prefillFailures: [Baton_V1_PrefillFailure] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _decode = source._decode
+      _prefill = source._prefill
+      _decodeCachedTokens = source._decodeCachedTokens
+      _prefillCachedTokens = source._prefillCachedTokens
+      _computedTokens = source._computedTokens
+      _transferredBlocks = source._transferredBlocks
+      _transferredBytes = source._transferredBytes
+      _draftedTokens = source._draftedTokens
+      _acceptedTokens = source._acceptedTokens
+      _migrations = source._migrations
+      _candidates = source._candidates
+      _fetchedBlocks = source._fetchedBlocks
+      _prefillFailures = source._prefillFailures
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._decode) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._prefill) }()
+        case 3: try { try decoder.decodeSingularUInt32Field(value: &_storage._decodeCachedTokens) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._prefillCachedTokens) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._computedTokens) }()
+        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._transferredBlocks) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._transferredBytes) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._draftedTokens) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._acceptedTokens) }()
+        case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._migrations) }()
+        case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._candidates) }()
+        case 12: try { try decoder.decodeSingularUInt32Field(value: &_storage._fetchedBlocks) }()
+        case 13: try { try decoder.decodeRepeatedMessageField(value: &_storage._prefillFailures) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._decode {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._prefill {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if _storage._decodeCachedTokens != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._decodeCachedTokens, fieldNumber: 3)
+      }
+      if _storage._prefillCachedTokens != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._prefillCachedTokens, fieldNumber: 4)
+      }
+      if _storage._computedTokens != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._computedTokens, fieldNumber: 5)
+      }
+      if _storage._transferredBlocks != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._transferredBlocks, fieldNumber: 6)
+      }
+      if _storage._transferredBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._transferredBytes, fieldNumber: 7)
+      }
+      if _storage._draftedTokens != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._draftedTokens, fieldNumber: 8)
+      }
+      if _storage._acceptedTokens != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._acceptedTokens, fieldNumber: 9)
+      }
+      if _storage._migrations != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._migrations, fieldNumber: 10)
+      }
+      if !_storage._candidates.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._candidates, fieldNumber: 11)
+      }
+      if _storage._fetchedBlocks != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._fetchedBlocks, fieldNumber: 12)
+      }
+      if !_storage._prefillFailures.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._prefillFailures, fieldNumber: 13)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Baton_V1_Route, rhs: Baton_V1_Route) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._decode != rhs_storage._decode {return false}
+        if _storage._prefill != rhs_storage._prefill {return false}
+        if _storage._decodeCachedTokens != rhs_storage._decodeCachedTokens {return false}
+        if _storage._prefillCachedTokens != rhs_storage._prefillCachedTokens {return false}
+        if _storage._computedTokens != rhs_storage._computedTokens {return false}
+        if _storage._transferredBlocks != rhs_storage._transferredBlocks {return false}
+        if _storage._transferredBytes != rhs_storage._transferredBytes {return false}
+        if _storage._draftedTokens != rhs_storage._draftedTokens {return false}
+        if _storage._acceptedTokens != rhs_storage._acceptedTokens {return false}
+        if _storage._migrations != rhs_storage._migrations {return false}
+        if _storage._candidates != rhs_storage._candidates {return false}
+        if _storage._fetchedBlocks != rhs_storage._fetchedBlocks {return false}
+        if _storage._prefillFailures != rhs_storage._prefillFailures {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Baton_V1_PrefillFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PrefillFailure"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}code\0\u{1}reason\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -963,18 +1219,9 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._decode) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._prefill) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.decodeCachedTokens) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.prefillCachedTokens) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.computedTokens) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.transferredBlocks) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.transferredBytes) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.draftedTokens) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.acceptedTokens) }()
-      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.migrations) }()
-      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.candidates) }()
-      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.fetchedBlocks) }()
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._worker) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.code) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       default: break
       }
     }
@@ -985,58 +1232,22 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._decode {
+    try { if let v = self._worker {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    try { if let v = self._prefill {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    if self.decodeCachedTokens != 0 {
-      try visitor.visitSingularUInt32Field(value: self.decodeCachedTokens, fieldNumber: 3)
+    if self.code != 0 {
+      try visitor.visitSingularUInt32Field(value: self.code, fieldNumber: 2)
     }
-    if self.prefillCachedTokens != 0 {
-      try visitor.visitSingularUInt32Field(value: self.prefillCachedTokens, fieldNumber: 4)
-    }
-    if self.computedTokens != 0 {
-      try visitor.visitSingularUInt32Field(value: self.computedTokens, fieldNumber: 5)
-    }
-    if self.transferredBlocks != 0 {
-      try visitor.visitSingularUInt32Field(value: self.transferredBlocks, fieldNumber: 6)
-    }
-    if self.transferredBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.transferredBytes, fieldNumber: 7)
-    }
-    if self.draftedTokens != 0 {
-      try visitor.visitSingularUInt32Field(value: self.draftedTokens, fieldNumber: 8)
-    }
-    if self.acceptedTokens != 0 {
-      try visitor.visitSingularUInt32Field(value: self.acceptedTokens, fieldNumber: 9)
-    }
-    if self.migrations != 0 {
-      try visitor.visitSingularUInt32Field(value: self.migrations, fieldNumber: 10)
-    }
-    if !self.candidates.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.candidates, fieldNumber: 11)
-    }
-    if self.fetchedBlocks != 0 {
-      try visitor.visitSingularUInt32Field(value: self.fetchedBlocks, fieldNumber: 12)
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: Baton_V1_Route, rhs: Baton_V1_Route) -> Bool {
-    if lhs._decode != rhs._decode {return false}
-    if lhs._prefill != rhs._prefill {return false}
-    if lhs.decodeCachedTokens != rhs.decodeCachedTokens {return false}
-    if lhs.prefillCachedTokens != rhs.prefillCachedTokens {return false}
-    if lhs.computedTokens != rhs.computedTokens {return false}
-    if lhs.transferredBlocks != rhs.transferredBlocks {return false}
-    if lhs.transferredBytes != rhs.transferredBytes {return false}
-    if lhs.draftedTokens != rhs.draftedTokens {return false}
-    if lhs.acceptedTokens != rhs.acceptedTokens {return false}
-    if lhs.migrations != rhs.migrations {return false}
-    if lhs.candidates != rhs.candidates {return false}
-    if lhs.fetchedBlocks != rhs.fetchedBlocks {return false}
+  public static func ==(lhs: Baton_V1_PrefillFailure, rhs: Baton_V1_PrefillFailure) -> Bool {
+    if lhs._worker != rhs._worker {return false}
+    if lhs.code != rhs.code {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1044,7 +1255,7 @@ nonisolated extension Baton_V1_Route: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CandidateCost"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{3}predicted_fetchable_blocks\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{3}predicted_fetchable_blocks\0\u{1}prefill\0\u{1}cached\0\u{1}pending\0\u{1}active\0\u{1}waiting\0\u{1}doubtful\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1059,6 +1270,12 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.load) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.chosen) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.predictedFetchableBlocks) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.prefill) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.cached) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.pending) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self.active) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.waiting) }()
+      case 13: try { try decoder.decodeSingularBoolField(value: &self.doubtful) }()
       default: break
       }
     }
@@ -1086,6 +1303,24 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if self.predictedFetchableBlocks != 0 {
       try visitor.visitSingularUInt32Field(value: self.predictedFetchableBlocks, fieldNumber: 7)
     }
+    if self.prefill.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.prefill, fieldNumber: 8)
+    }
+    if self.cached.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.cached, fieldNumber: 9)
+    }
+    if self.pending.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.pending, fieldNumber: 10)
+    }
+    if self.active.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.active, fieldNumber: 11)
+    }
+    if self.waiting.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.waiting, fieldNumber: 12)
+    }
+    if self.doubtful != false {
+      try visitor.visitSingularBoolField(value: self.doubtful, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1097,6 +1332,12 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if lhs.load != rhs.load {return false}
     if lhs.chosen != rhs.chosen {return false}
     if lhs.predictedFetchableBlocks != rhs.predictedFetchableBlocks {return false}
+    if lhs.prefill != rhs.prefill {return false}
+    if lhs.cached != rhs.cached {return false}
+    if lhs.pending != rhs.pending {return false}
+    if lhs.active != rhs.active {return false}
+    if lhs.waiting != rhs.waiting {return false}
+    if lhs.doubtful != rhs.doubtful {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

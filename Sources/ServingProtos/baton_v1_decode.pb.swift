@@ -109,6 +109,12 @@ public nonisolated struct Baton_V1_DecodeResponse: @unchecked Sendable {
     set {_uniqueStorage()._promptLogprobs = newValue}
   }
 
+  /// As soon as they are known, so that the caller sends nobody else there; on the last message's route again.
+  public var prefillFailures: [Baton_V1_PrefillFailure] {
+    get {_storage._prefillFailures}
+    set {_uniqueStorage()._prefillFailures = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -206,7 +212,7 @@ nonisolated extension Baton_V1_DecodeRequest: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".DecodeResponse"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}usage\0\u{1}route\0\u{1}timeline\0\u{3}prompt_logprobs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}usage\0\u{1}route\0\u{1}timeline\0\u{3}prompt_logprobs\0\u{3}prefill_failures\0")
 
   fileprivate class _StorageClass {
     var _outputs: [Baton_V1_Output] = []
@@ -214,6 +220,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
     var _route: Baton_V1_Route? = nil
     var _timeline: Baton_V1_Timeline? = nil
     var _promptLogprobs: [Baton_V1_Token] = []
+    var _prefillFailures: [Baton_V1_PrefillFailure] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -229,6 +236,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
       _route = source._route
       _timeline = source._timeline
       _promptLogprobs = source._promptLogprobs
+      _prefillFailures = source._prefillFailures
     }
   }
 
@@ -252,6 +260,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
         case 3: try { try decoder.decodeSingularMessageField(value: &_storage._route) }()
         case 4: try { try decoder.decodeSingularMessageField(value: &_storage._timeline) }()
         case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._promptLogprobs) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._prefillFailures) }()
         default: break
         }
       }
@@ -279,6 +288,9 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
       if !_storage._promptLogprobs.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._promptLogprobs, fieldNumber: 5)
       }
+      if !_storage._prefillFailures.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._prefillFailures, fieldNumber: 6)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -293,6 +305,7 @@ nonisolated extension Baton_V1_DecodeResponse: SwiftProtobuf.Message, SwiftProto
         if _storage._route != rhs_storage._route {return false}
         if _storage._timeline != rhs_storage._timeline {return false}
         if _storage._promptLogprobs != rhs_storage._promptLogprobs {return false}
+        if _storage._prefillFailures != rhs_storage._prefillFailures {return false}
         return true
       }
       if !storagesAreEqual {return false}

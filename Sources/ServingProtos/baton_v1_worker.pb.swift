@@ -61,6 +61,7 @@ public nonisolated struct Baton_V1_WorkerDescription: Sendable {
 
   public var maxModelLen: UInt32 = 0
 
+  /// Takes no new requests: it drains, or has found itself unable.
   public var draining: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -128,13 +128,15 @@ struct FaultySerializer<Right: MessageSerializer<HandoffMessage<LentBlock>>>: Me
 
 /// Serves a faulty prefill worker while `body` runs; its reference has the incarnation 1.
 func withFaultyPrefill<Result: Sendable>(
-  _ fault: Fault, options: WorkerOptions = .prefill,
+  _ fault: Fault, options: WorkerOptions = .prefill, health: HealthService? = nil,
   _ body: @escaping @Sendable (Baton_V1_WorkerReference) async throws -> Result
 ) async throws -> Result {
   let engine = try options.makeEngine()
   engine.start()
   let transport = try LibGRPCServerTransport(address: "127.0.0.1:0")
-  let server = GRPCServer(transport: transport, services: [FaultyPrefill(engine: engine, fault: fault)])
+  var services: [any RegistrableRPCService] = [FaultyPrefill(engine: engine, fault: fault)]
+  if let health { services.append(health) }
+  let server = GRPCServer(transport: transport, services: services)
   let address = transport.address
   return try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await server.serve() }

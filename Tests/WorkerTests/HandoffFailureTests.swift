@@ -91,12 +91,41 @@ import Testing
       }
       var request = request
       request.prefillCandidates = [nobody, nobody, nobody, workers[0].reference]
-      let answer = try await ask(workers[1], request, channels)
+      let early = Lock([String]())
+      let answer = try await ask(workers[1], request, channels) { message in
+        if message.outputs.isEmpty, !message.hasRoute {
+          early.withLock { $0 += message.prefillFailures.map(\.worker.id) }
+        }
+      }
       #expect(answer.tokens == expected)
       #expect(!answer.route.hasPrefill, "three candidates are tried at most")
+      #expect(early.withLock { $0 } == ["nobody", "nobody", "nobody"], "the router hears of it before the tokens")
+      #expect(answer.route.prefillFailures.map(\.code) == [14, 14, 14], "UNAVAILABLE")
+      #expect(answer.route.prefillFailures.allSatisfy { !$0.reason.isEmpty })
       request.prefillCandidates = [nobody, workers[0].reference]
       request.cacheSalt = "other"
       #expect(try await ask(workers[1], request, channels).route.prefill == workers[0].reference)
+    }
+  }
+
+  /// Its connection is open, but nobody is there: nobody waits for the stall's time.
+  @Test(arguments: [1, 4])
+  func aWorkerThatIsSilentAndDeadIsLeftSoon(messages: Int) async throws {
+    let request = decodeRequest(prompt(100))
+    let expected = try await alone(request)
+    var decode = Self.decode(stallTimeout: .seconds(600))
+    decode.decode.queueTimeout = .seconds(600)
+    decode.decode.probeAfter = .milliseconds(100)
+    let health = HealthService()
+    health.set(.notServing, for: HealthService.liveness)
+    try await withFaultyPrefill(.stallsAfter(messages: messages), health: health) { [decode] faulty in
+      try await withWorkers([decode]) { workers, channels in
+        var request = request
+        request.prefillCandidates = [faulty]
+        let answer = try await ask(workers[0], request, channels)
+        #expect(answer.tokens == expected)
+        #expect(answer.route.prefillFailures.map(\.code) == [14])
+      }
     }
   }
 

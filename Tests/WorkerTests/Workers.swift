@@ -52,6 +52,8 @@ struct WorkerOptions: Sendable {
   var endOfGeneration: [TokenID] = []
   var drainTimeout = Duration.seconds(20)
   var sendStallTimeout = Duration.seconds(60)
+  var selfTest: SelfTestConfiguration?
+  var livenessTimeout = Duration.seconds(60)
 
   static let prefill = WorkerOptions(role: .prefill)
   static let decode = WorkerOptions(role: .decode)
@@ -81,7 +83,8 @@ struct WorkerOptions: Sendable {
       engine: engine, tokenizer: PlainTokenizer(),
       configuration: WorkerConfiguration(
         id: WorkerID("\(role.rawValue)-\(index)"), role: role, model: "simulated", decode: decode,
-        drainTimeout: drainTimeout, drainNotice: .zero, sendStallTimeout: sendStallTimeout),
+        drainTimeout: drainTimeout, drainNotice: .zero, sendStallTimeout: sendStallTimeout, selfTest: selfTest,
+        livenessTimeout: livenessTimeout),
       directory: directory, channels: channels, metrics: metrics, logger: logger)
     return TestWorker(engine: engine, server: server, metrics: metrics, record: record)
   }
