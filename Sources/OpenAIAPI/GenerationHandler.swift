@@ -97,7 +97,7 @@ struct GenerationHandler: Sendable {
     let id =
       exchange.hasClientRequestID
       ? RequestID("\(exchange.requestID)-\(RequestID.random().value.prefix(8))") : exchange.requestID
-    let requests = call.requests(id: id, deadline: deadline)
+    let requests = call.requests(id: id, deadline: deadline, trace: exchange.trace)
     if requests.count == 1 { return [try await backend.generate(requests[0])] }
     return try await withThrowingTaskGroup(of: (Int, RoutedGeneration).self) { group in
       for (index, request) in requests.enumerated() {

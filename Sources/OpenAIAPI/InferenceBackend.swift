@@ -11,19 +11,27 @@ public struct InferenceBackend: Sendable {
   public var tokenBytes: @Sendable (_ model: String, TokenID) -> [UInt8]
   /// Ready with at least one live decode worker.
   public var readiness: @Sendable () async -> Readiness
+  /// Fails when only a restart helps.
+  public var liveness: @Sendable () async -> Readiness
   public var status: @Sendable () async -> StatusReport
+  /// What the bodies of requests may take.
+  public var bodies: BodyBudget
 
   public init(
     generate: @escaping @Sendable (GenerationRequest) async throws -> RoutedGeneration,
     models: @escaping @Sendable () async -> [ModelInformation],
     tokenBytes: @escaping @Sendable (_ model: String, TokenID) -> [UInt8],
     readiness: @escaping @Sendable () async -> Readiness,
-    status: @escaping @Sendable () async -> StatusReport = { StatusReport() }
+    liveness: @escaping @Sendable () async -> Readiness = { .ready },
+    status: @escaping @Sendable () async -> StatusReport = { StatusReport() },
+    bodies: BodyBudget = BodyBudget(limit: RoutingConfiguration().maximumBodyBytesInFlight)
   ) {
     self.generate = generate
     self.models = models
     self.tokenBytes = tokenBytes
     self.readiness = readiness
+    self.liveness = liveness
     self.status = status
+    self.bodies = bodies
   }
 }

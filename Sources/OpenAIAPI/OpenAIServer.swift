@@ -31,7 +31,7 @@ public struct OpenAIServer: Service {
     self.logger = logger
     let metrics = APIMetrics(registry: registry)
     self.metrics = metrics
-    monitoring = MonitoringRoutes(registry: registry, liveness: { .ready }, readiness: backend.readiness)
+    monitoring = MonitoringRoutes(registry: registry, liveness: backend.liveness, readiness: backend.readiness)
     handler = GenerationHandler(backend: backend, metrics: metrics, requestTimeout: configuration.requestTimeout)
     keys = APIKeys(configuration.apiKeys)
     gate = RequestGate(limit: configuration.maximumRequests)
@@ -50,7 +50,8 @@ public struct OpenAIServer: Service {
         logger.debug(
           "request answered",
           metadata: [
-            "request_id": "\(exchange.requestID)", "path": "\(route)", "status": "\(status)", "seconds": "\(seconds)",
+            "request_id": "\(exchange.requestID)", "trace_id": "\(exchange.trace.traceID)", "path": "\(route)",
+            "status": "\(status)", "seconds": "\(seconds)",
           ])
       }
       do {
@@ -124,7 +125,9 @@ public struct OpenAIServer: Service {
   ) async throws {
     guard gate.enter() else {
       metrics.countRefusal()
-      throw ServingError(.resourceExhausted, "\(gate.limit) requests are in flight, the most that are served at a time")
+      throw ServingError(
+        .resourceExhausted, "\(gate.limit) requests are in flight, the most that are served at a time",
+        retryAfter: .seconds(1))
     }
     metrics.inFlight.add(1)
     metrics.requestRate.record()
@@ -132,7 +135,15 @@ public struct OpenAIServer: Service {
       gate.leave()
       metrics.inFlight.add(-1)
     }
-    let call = try decode(try await exchange.readBody(limit: configuration.maximumBodyBytes))
+    let allowance = BodyAllowance(backend.bodies)
+    defer { withExtendedLifetime(allowance) {} }
+    let call: GenerationCall
+    do {
+      call = try decode(try await exchange.readBody(limit: configuration.maximumBodyBytes, allowance: allowance))
+    } catch let error as ServingError where error.code == .resourceExhausted {
+      metrics.countRefusal()
+      throw error
+    }
     try await handler.respond(call, exchange)
   }
 

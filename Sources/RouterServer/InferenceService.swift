@@ -1,5 +1,6 @@
 import GRPCCore
 import GRPCTransport
+import Observability
 import RPC
 import Routing
 import ServingProtos
@@ -17,6 +18,10 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
   ) async throws {
     var asked = try GenerationRequest(request)
     asked.deadline = context.deadline
+    asked.trace = TraceContext.current
+    let bytes = asked.prompt.bytes
+    guard router.bodies.take(bytes) else { throw router.bodies.refusal(retryAfter: .seconds(1)) }
+    defer { router.bodies.give(bytes) }
     let generation = try await router.generate(asked)
     var message = Baton_V1_GenerateResponse()
     message.requestID = generation.requestID.value

@@ -36,6 +36,28 @@ import Testing
     }
   }
 
+  @Test func livenessIsItsOwn() async throws {
+    let router = Self.router()
+    try await Server.run(router) { server in
+      router.liveness.withLock { $0 = .notReady("standing still") }
+      let reply = try await server.get("/livez")
+      #expect(reply.status == 503 && reply.text == "standing still\n")
+      #expect(try await server.get("/readyz").status == 200)
+    }
+  }
+
+  @Test func aClientsTraceGoesOn() async throws {
+    let router = Self.router()
+    try await Server.run(router) { server in
+      let header = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+      _ = try await server.post("/v1/completions", #"{"prompt":"x"}"#, headers: [header])
+      _ = try await server.post("/v1/completions", #"{"prompt":"x"}"#, headers: ["traceparent: nonsense"])
+      let traces = router.requests.withLock { $0.map { $0.trace?.traceID } }
+      #expect(traces[0] == "4bf92f3577b34da6a3ce929d0e0e4736")
+      #expect(traces[1] != nil && traces[1] != traces[0])
+    }
+  }
+
   @Test func metricsAreExposed() async throws {
     try await Server.run(Self.router()) { server in
       _ = try await server.complete(#"{"prompt":"x"}"#)

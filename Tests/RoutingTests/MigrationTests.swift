@@ -97,12 +97,47 @@ struct MigrationTests {
   }
 
   @Test func theBudgetEnds() async throws {
-    let script = Array(repeating: ScriptedWorker.Act.fail(after: 1, .unavailable), count: 20)
+    let script = Array(repeating: ScriptedWorker.Act.fail(after: 0, .unavailable), count: 20)
     let workers = try ["a", "b", "c", "d", "e", "f"].map { try ScriptedWorker($0, script: script) }
     try await RouterHarness.with(workers) { harness in
       let error = await #expect(throws: ServingError.self) { try await harness.answer(harness.request()) }
       #expect(error?.code == .unavailable)
       #expect(workers.reduce(0) { $0 + $1.requests.count } == 4)
+    }
+  }
+
+  /// A request that gets on is not given up, however often its workers die.
+  @Test func tokensGiveTheTriesBack() async throws {
+    let script = Array(repeating: ScriptedWorker.Act.fail(after: 1, .unavailable), count: 20)
+    let workers = try ["a", "b", "c"].map { try ScriptedWorker($0, script: script) }
+    try await RouterHarness.with(workers, configuration: .testing { $0.maximumMigrations = 1 }) { harness in
+      let request = harness.request()
+      let answer = try await harness.answer(request)
+      try harness.check(answer, request)
+      #expect(answer.route?.migrations == 11)
+    }
+  }
+
+  @Test func allTriesTogetherAreLimited() async throws {
+    let script = Array(repeating: ScriptedWorker.Act.fail(after: 1, .unavailable), count: 20)
+    let workers = try ["a", "b", "c"].map { try ScriptedWorker($0, script: script) }
+    try await RouterHarness.with(workers, configuration: .testing { $0.maximumReopenings = 5 }) { harness in
+      let error = await #expect(throws: ServingError.self) { try await harness.answer(harness.request()) }
+      #expect(error?.code == .unavailable)
+      #expect(workers.reduce(0) { $0 + $1.requests.count } == 6)
+    }
+  }
+
+  /// A worker that leaves gives its requests up in good order: no stream is lost, and no try.
+  @Test func aWorkerThatLeavesCostsNoTry() async throws {
+    let workers = try ["a", "b"].map {
+      try ScriptedWorker($0, script: [.fail(after: 0, .aborted), .fail(after: 2, .aborted), .fail(after: 0, .aborted)])
+    }
+    try await RouterHarness.with(workers, configuration: .testing { $0.maximumMigrations = 0 }) { harness in
+      let request = harness.request()
+      let answer = try await harness.answer(request)
+      try harness.check(answer, request)
+      #expect(harness.metrics.exposition().contains("baton_router_lost_streams_total 0"))
     }
   }
 

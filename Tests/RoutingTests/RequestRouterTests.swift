@@ -307,6 +307,40 @@ struct RequestRouterTests {
     }
   }
 
+  @Test func aDeadlineOfTheCallersIsCutToTheRoutersOwn() async throws {
+    let worker = try ScriptedWorker("a", script: [.hang(after: 3)])
+    try await RouterHarness.with([worker], configuration: .testing { $0.requestTimeout = .milliseconds(500) }) {
+      harness in
+      var request = harness.request()
+      request.deadline = .now + .seconds(3600)
+      let asked = request
+      let error = await #expect(throws: ServingError.self) { try await harness.answer(asked) }
+      #expect(error?.code == .deadlineExceeded)
+    }
+  }
+
+  @Test func whatDoesNotEndInTimeIsGivenUpByADrain() async throws {
+    let worker = try ScriptedWorker("a", script: [.hang(after: 2)])
+    try await RouterHarness.with([worker]) { harness in
+      #expect(harness.router.unreadyReason == nil && harness.router.isLive(within: .seconds(60)))
+      let generation = try await harness.router.generate(harness.request())
+      await harness.router.drain(timeout: .milliseconds(50))
+      #expect(harness.router.inFlight == 0 && harness.router.unreadyReason == "draining")
+      let error = await #expect(throws: ServingError.self) { for try await _ in generation.updates {} }
+      #expect(error?.code == .unavailable && error?.retryAfter != nil)
+    }
+  }
+
+  @Test func everyRefusalSaysWhenToTryAgain() async throws {
+    let workers = try ["a", "b"].map {
+      try ScriptedWorker($0, script: Array(repeating: .fail(after: 0, .unavailable), count: 20))
+    }
+    try await RouterHarness.with(workers) { harness in
+      let error = await #expect(throws: ServingError.self) { try await harness.answer(harness.request()) }
+      #expect(error?.code == .unavailable && error?.retryAfter != nil)
+    }
+  }
+
   @Test func drainingTakesNothingNew() async throws {
     try await RouterHarness.with([try ScriptedWorker("a")]) { harness in
       await harness.router.drain(timeout: .seconds(60))

@@ -1,6 +1,7 @@
 import HTTPTypes
 import HummingbirdCore
 import NIOCore
+import Observability
 import ServingTypes
 
 /// One request and its answer.
@@ -14,6 +15,8 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   /// What the client calls this request, or what we do when it says nothing usable.
   let requestID: RequestID
   let hasClientRequestID: Bool
+  /// The client's trace, or a new one.
+  let trace: TraceContext
 
   private let eventLoop: any EventLoop
   private let request: Request
@@ -37,6 +40,7 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
     let given = request.headers[.requestID].flatMap(Self.usableRequestID)
     hasClientRequestID = given != nil
     requestID = given ?? .random()
+    trace = request.headers[.traceParent].flatMap { TraceContext(traceparent: $0) } ?? .random()
     self.writer = consume writer
   }
 
@@ -49,13 +53,17 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
   var writeStall: Duration { writingSince.withLock { $0.map { .now - $0 } ?? .zero } }
 
   /// The request's whole body.
-  func readBody(limit: Int) async throws -> [UInt8] {
+  ///
+  /// - Parameter allowance: grows with what was read.
+  func readBody(limit: Int, allowance: BodyAllowance) async throws -> [UInt8] {
     let tooLarge = APIError(
       status: 413, message: "the body is larger than \(limit) bytes, the most that is accepted", code: "body_too_large")
     if let length = headers[.contentLength].flatMap(Int.init), length > limit {
       closesConnection = true
       throw tooLarge
     }
+    // Before any of it is read, where its size is known.
+    try refusing { try allowance.grow(to: headers[.contentLength].flatMap(Int.init) ?? 0) }
     if headers[.expect]?.lowercased() == "100-continue" {
       guard let writer = writer.take() else { throw Self.begunTwice }
       try await writer.writeInformationalHead(HTTPResponse(status: .continue))
@@ -67,9 +75,20 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
         closesConnection = true
         throw tooLarge
       }
+      try refusing { try allowance.grow(to: bytes.count + buffer.readableBytes) }
       bytes.append(contentsOf: buffer.readableBytesView)
     }
     return bytes
+  }
+
+  /// A body that is not read ends its connection.
+  private func refusing(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch {
+      closesConnection = true
+      throw error
+    }
   }
 
   /// Reads on for a while, so that a client that is still sending sees the answer instead of a reset.
@@ -179,6 +198,7 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
 }
 
 extension HTTPField.Name {
+  static let traceParent = HTTPField.Name("traceparent") ?? .via
   static let requestID = HTTPField.Name("X-Request-Id") ?? .via
 }
 

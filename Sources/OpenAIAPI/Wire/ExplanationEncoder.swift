@@ -42,14 +42,32 @@ enum ExplanationEncoder {
       bytes.append(contentsOf: ",\"predicted_cached_blocks\":\(candidate.predictedCachedBlocks)".utf8)
       bytes.append(contentsOf: ",\"predicted_fetchable_blocks\":\(candidate.predictedFetchableBlocks),\"load\":".utf8)
       JSONText.append(candidate.load, to: &bytes)
-      bytes.append(contentsOf: ",\"chosen\":\(candidate.chosen)}".utf8)
+      for (name, blocks) in [
+        ("prefill", candidate.prefill), ("cached", candidate.cached), ("pending", candidate.pending),
+        ("active", candidate.active), ("waiting", candidate.waiting),
+      ] {
+        bytes.append(contentsOf: ",\"\(name)\":".utf8)
+        JSONText.append(blocks, to: &bytes)
+      }
+      bytes.append(
+        contentsOf: ",\"doubtful\":\(candidate.isDoubtful),\"chosen\":\(candidate.chosen)}".utf8)
+    }
+    bytes.append(contentsOf: "],\"prefill_failures\":[".utf8)
+    for (index, failure) in route.prefillFailures.enumerated() {
+      bytes.append(contentsOf: "\(index > 0 ? "," : ""){\"worker\":".utf8)
+      JSONText.append(failure.worker.id.value, to: &bytes)
+      bytes.append(contentsOf: ",\"code\":\"\(failure.code.rawValue)\",\"reason\":".utf8)
+      JSONText.append(failure.reason, to: &bytes)
+      bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(contentsOf: "]}".utf8)
   }
 
   private static func append(_ timeline: GenerationTimeline, to bytes: inout [UInt8]) {
     let parts = [
-      ("decode_queue_seconds", timeline.decodeQueueSeconds), ("prefill_queue_seconds", timeline.prefillQueueSeconds),
+      ("routing_seconds", timeline.routingSeconds), ("admission_seconds", timeline.admissionSeconds),
+      ("first_step_seconds", timeline.firstStepSeconds), ("decode_queue_seconds", timeline.decodeQueueSeconds),
+      ("prefill_queue_seconds", timeline.prefillQueueSeconds),
       ("prefill_seconds", timeline.prefillSeconds), ("transfer_seconds", timeline.transferSeconds),
       ("first_token_seconds", timeline.firstTokenSeconds), ("decode_seconds", timeline.decodeSeconds),
       ("fetch_seconds", timeline.fetchSeconds),

@@ -1,3 +1,4 @@
+import Observability
 import Routing
 import ServingTypes
 
@@ -61,12 +62,12 @@ struct GenerationCall: Sendable {
   }
 
   /// One request per prompt.
-  func requests(id: RequestID, deadline: ContinuousClock.Instant?) -> [GenerationRequest] {
+  func requests(id: RequestID, deadline: ContinuousClock.Instant?, trace: TraceContext) -> [GenerationRequest] {
     prompts.enumerated().map { index, prompt in
       GenerationRequest(
         id: prompts.count == 1 ? id : RequestID("\(id)-\(index)"), model: fields.model, prompt: prompt,
         sampling: fields.sampling, cacheSalt: fields.cacheSalt, tenant: fields.tenant, priority: -fields.priority,
-        explain: fields.explains, deadline: deadline)
+        explain: fields.explains, deadline: deadline, trace: trace)
     }
   }
 }

@@ -13,6 +13,18 @@ public struct CandidateCost: Hashable, Sendable {
   /// The part of the cost that other requests cause, in blocks.
   public var load: Double
   public var chosen: Bool
+  /// The other part of the cost: this prompt's blocks that the worker would have to compute.
+  public var prefill = 0.0
+  /// What it need not compute, in blocks; those in lower tiers count less.
+  public var cached = 0.0
+  /// The load's parts: blocks of prompts still to be computed there, …
+  public var pending = 0.0
+  /// … blocks in use, …
+  public var active = 0.0
+  /// … and what waiting sequences add.
+  public var waiting = 0.0
+  /// Without a lease or suspected: chosen only when no other is left.
+  public var isDoubtful = false
 
   public init(
     worker: WorkerID, role: WorkerRole, cost: Double, predictedCachedBlocks: Int,

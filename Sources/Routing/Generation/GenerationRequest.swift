@@ -1,3 +1,4 @@
+import Observability
 import ServingTypes
 import Tokenization
 
@@ -9,6 +10,12 @@ public struct GenerationRequest: Sendable {
     case tokens([TokenID])
     /// Rendered by the model's chat template.
     case chat([ChatMessage])
+
+    /// What it takes in memory, about.
+    public var bytes: Int {
+      if case .tokens(let tokens) = self { return tokens.count * MemoryLayout<TokenID>.stride }
+      return textBytes
+    }
 
     /// Bytes of text that are to be tokenised.
     public var textBytes: Int {
@@ -34,11 +41,13 @@ public struct GenerationRequest: Sendable {
   /// Whether the last update carries the route with every candidate's cost.
   public var explain: Bool
   public var deadline: ContinuousClock.Instant?
+  /// The trace that it belongs to; a new one begins when nil.
+  public var trace: TraceContext?
 
   public init(
     id: RequestID? = nil, model: String = "", prompt: Prompt, sampling: SamplingParameters = SamplingParameters(),
     cacheSalt: String = "", tenant: String = "", priority: Int = 0, explain: Bool = false,
-    deadline: ContinuousClock.Instant? = nil
+    deadline: ContinuousClock.Instant? = nil, trace: TraceContext? = nil
   ) {
     self.id = id
     self.model = model
@@ -49,5 +58,6 @@ public struct GenerationRequest: Sendable {
     self.priority = priority
     self.explain = explain
     self.deadline = deadline
+    self.trace = trace
   }
 }

@@ -22,12 +22,15 @@ public struct GenerationRoute: Hashable, Sendable {
   public var migrations: Int
   /// Filled when the request asked to explain.
   public var candidates: [CandidateCost]
+  /// Prefill workers that could not help, in the order of asking.
+  public var prefillFailures: [PrefillFailure]
 
   public init(
     decode: WorkerReference? = nil, prefill: WorkerReference? = nil, decodeCachedTokens: Int = 0,
     prefillCachedTokens: Int = 0, computedTokens: Int = 0, transferredBlocks: Int = 0, transferredBytes: Int = 0,
-    fetchedBlocks: Int = 0,
-    draftedTokens: Int = 0, acceptedTokens: Int = 0, migrations: Int = 0, candidates: [CandidateCost] = []
+    fetchedBlocks: Int = 0, draftedTokens: Int = 0, acceptedTokens: Int = 0, migrations: Int = 0,
+    candidates: [CandidateCost] = [],
+    prefillFailures: [PrefillFailure] = []
   ) {
     self.decode = decode
     self.prefill = prefill
@@ -41,5 +44,6 @@ public struct GenerationRoute: Hashable, Sendable {
     self.acceptedTokens = acceptedTokens
     self.migrations = migrations
     self.candidates = candidates
+    self.prefillFailures = prefillFailures
   }
 }

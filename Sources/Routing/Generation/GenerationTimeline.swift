@@ -6,7 +6,7 @@ public struct GenerationTimeline: Hashable, Sendable {
   public var prefillQueueSeconds: Double
   /// From the first chunk to the first token.
   public var prefillSeconds: Double
-  /// From the prefill's end to the last block verified at the decode worker.
+  /// From the prefill's end to the last block verified at the decode worker: what the overlap did not hide.
   public var transferSeconds: Double
   /// From the request's arrival at the decode worker to its first token.
   public var firstTokenSeconds: Double
@@ -14,6 +14,12 @@ public struct GenerationTimeline: Hashable, Sendable {
   public var decodeSeconds: Double
   /// Waiting for prefix blocks from other workers; a part of the queue's seconds.
   public var fetchSeconds: Double
+  /// In the router, from the request's arrival to its first stream to a decode worker.
+  public var routingSeconds = 0.0
+  /// Waiting for blocks to be bound, and from the last block verified to the first token's going out.
+  public var admissionSeconds = 0.0
+  /// From the first token to the next one: the decode worker's own first step after a hand-off.
+  public var firstStepSeconds = 0.0
 
   public init(
     decodeQueueSeconds: Double = 0, prefillQueueSeconds: Double = 0, prefillSeconds: Double = 0,

@@ -9,6 +9,8 @@ public final class WorkerRegistry: Sendable {
     var leased: Roster
     var fixed: Roster
     var hasAnswered = false
+    /// When the list was last looked at.
+    var heartbeat: ContinuousClock.Instant
   }
 
   /// Asks the fixed list's workers about themselves; those that don't answer are left out.
@@ -28,12 +30,17 @@ public final class WorkerRegistry: Sendable {
     self.describe = describe
     self.configuration = configuration
     self.clock = clock
-    state = Lock(State(leased: Roster(grace: configuration.leaseGrace), fixed: Roster(grace: configuration.leaseGrace)))
+    state = Lock(
+      State(
+        leased: Roster(grace: configuration.leaseGrace), fixed: Roster(grace: configuration.leaseGrace),
+        heartbeat: clock.now))
   }
 
   /// Refreshes the list until the task is cancelled.
   public func run() async {
     while !Task.isCancelled {
+      let now = clock.now
+      state.withLock { $0.heartbeat = now }
       await refresh()
       do { try await clock.sleep(for: configuration.refreshInterval) } catch { return }
     }
@@ -53,6 +60,12 @@ public final class WorkerRegistry: Sendable {
     state.withLock { $0.hasAnswered = true }
   }
 
+  /// Whether `run()` got on within that time; each of its rounds is short, whatever becomes of the directory.
+  func isLive(within timeout: Duration) -> Bool {
+    let heartbeat = state.withLock { $0.heartbeat }
+    return clock.now - heartbeat < timeout
+  }
+
   /// Whether the list was looked up at least once.
   public var isReady: Bool { state.withLock { $0.hasAnswered } }
 
@@ -67,6 +80,25 @@ public final class WorkerRegistry: Sendable {
   /// Workers that are live, serve decoding and take requests.
   public var liveDecodeWorkers: Int {
     workers.count { $0.isLeased && $0.record.role.servesDecode && !$0.record.isDraining }
+  }
+
+  /// What is thought of one life of a worker.
+  enum Standing: Hashable, Sendable {
+    case good
+    /// Suspected, without a lease or unknown.
+    case doubtful
+    /// Another life of the same worker holds the lease.
+    case replaced
+  }
+
+  func standing(of reference: WorkerReference) -> Standing {
+    let now = clock.now
+    return state.withLock { state in
+      let (leased, fixed) = (state.leased.workers[reference.id], state.fixed.workers[reference.id])
+      guard let worker = leased?.isLeased == true ? leased : fixed ?? leased else { return .doubtful }
+      if worker.record.reference.incarnation != reference.incarnation { return worker.isLeased ? .replaced : .doubtful }
+      return worker.isDoubtful(at: now) ? .doubtful : .good
+    }
   }
 
   public func suspect(_ reference: WorkerReference) {

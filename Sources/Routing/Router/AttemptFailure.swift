@@ -6,6 +6,8 @@ package enum AttemptFailure: Hashable, Sendable {
   case refused
   /// The worker, or the way to it, is gone.
   case lost
+  /// The worker leaves, and gave the request up in good order.
+  case moved
   /// Another worker would say the same.
   case fatal
 
@@ -13,7 +15,8 @@ package enum AttemptFailure: Hashable, Sendable {
   package init(_ error: ServingError, isCancelledHere: Bool) {
     switch error.code {
     case .resourceExhausted: self = .refused
-    case .unavailable, .aborted, .failedPrecondition: self = .lost
+    case .unavailable, .failedPrecondition: self = .lost
+    case .aborted: self = .moved
     case .cancelled: self = isCancelledHere ? .fatal : .lost
     case .invalidArgument, .deadlineExceeded, .notFound, .permissionDenied, .unimplemented, .internalError, .dataLoss,
       .unauthenticated:

@@ -8,8 +8,12 @@ final class DecodeStream: Sendable {
   private struct State {
     var progress: GenerationProgress
     var summary = GenerationUpdate()
+    var prefillFailures: [PrefillFailure] = []
     var hasAnswered = false
   }
+
+  /// Failures of prefill workers that are remembered of one request.
+  private static let mostFailures = 64
 
   private let state: Lock<State>
 
@@ -22,15 +26,21 @@ final class DecodeStream: Sendable {
   /// The usage, route and time line of the worker that finished the request.
   var summary: GenerationUpdate { state.withLock { $0.summary } }
 
+  /// Prefill workers that could not help, over all the streams.
+  var prefillFailures: [PrefillFailure] { state.withLock { $0.prefillFailures } }
+
   /// Opens one stream and forwards it to its end.
   ///
   /// - Parameters:
   ///   - client: of the worker, kept open meanwhile.
+  ///   - silence: told when the worker is heard.
   ///   - onFirst: called when the worker has given its first answer.
+  ///   - onPrefillFailure: called for each prefill worker that could not help it.
   /// - Throws: what ended the stream early, or `internalError` when it ended well before the samples did.
   func run(
     _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client, options: CallOptions,
-    into sink: GenerationSink, onFirst: @escaping @Sendable () -> Void
+    into sink: GenerationSink, silence: StreamSilence, onFirst: @escaping @Sendable () -> Void,
+    onPrefillFailure: @escaping @Sendable (PrefillFailure) -> Void
   ) async throws {
     state.withLock { state in
       state.progress.beginStream()
@@ -40,14 +50,27 @@ final class DecodeStream: Sendable {
       request: ClientRequest(message: message), options: options
     ) { response in
       for try await part in response.messages {
+        silence.pause()
+        for failure in self.takeFailures(part) { onPrefillFailure(failure) }
         let (news, isFirst) = try self.take(part)
         if isFirst { onFirst() }
         if !news.outputs.isEmpty || !news.promptLogprobs.isEmpty { try await sink.send(news) }
+        silence.begin()
       }
     }
     guard progress.isComplete else {
       throw ServingError(.internalError, "the decode worker ended its stream before it had finished every sample")
     }
+  }
+
+  /// Advice, so that what is malformed in it costs nothing.
+  private func takeFailures(_ part: Baton_V1_DecodeResponse) -> [PrefillFailure] {
+    if part.prefillFailures.isEmpty { return [] }
+    let failures = part.prefillFailures.compactMap { try? PrefillFailure($0) }
+    state.withLock { state in
+      state.prefillFailures += failures.prefix(max(0, Self.mostFailures - state.prefillFailures.count))
+    }
+    return failures
   }
 
   private func take(_ part: Baton_V1_DecodeResponse) throws(ServingError) -> (news: GenerationUpdate, isFirst: Bool) {

@@ -1,6 +1,7 @@
 import Directory
 import GRPCCore
 import Logging
+import Observability
 import RPC
 import ServingProtos
 import ServingTypes
@@ -11,29 +12,33 @@ struct GenerationRun {
   let sink: GenerationSink
   let planner: RoutePlanner
   let channels: ChannelPool
+  let watch: StallWatch
   let configuration: RoutingConfiguration
   let metrics: RouterMetrics
   let logger: Logger
   let clock: ServingClock
 
   private let start: ContinuousClock.Instant
+  private var routingSeconds: Double?
   private let stream: DecodeStream
   private var chains: RoutePlanner.Chains
   private var excluded: Set<WorkerReference> = []
-  private var migrations = 0
-  private var refusals = 0
+  private var budget: ReopeningBudget
   /// When the request was left without a worker after its stream died.
   private var stranded: ContinuousClock.Instant?
   private var layout: String?
 
   init(
     request: PreparedRequest, sink: GenerationSink, planner: RoutePlanner, channels: ChannelPool,
-    configuration: RoutingConfiguration, metrics: RouterMetrics, logger: Logger, clock: ServingClock
+    watch: StallWatch, configuration: RoutingConfiguration, metrics: RouterMetrics, logger: Logger,
+    clock: ServingClock
   ) {
     self.request = request
     self.sink = sink
     self.planner = planner
     self.channels = channels
+    self.watch = watch
+    budget = ReopeningBudget(configuration)
     self.configuration = configuration
     self.metrics = metrics
     self.logger = logger
@@ -73,6 +78,7 @@ struct GenerationRun {
     let worker = decision.decode
     let progress = stream.progress
     layout = worker.layoutDigest
+    if routingSeconds == nil { routingSeconds = request.arrival.duration(to: clock.now).inSeconds }
     let hashes = chains.chain(blockSize: worker.blockSize)
     metrics.decided(decision, promptBlocks: hashes.count)
     let memory = planner.memory
@@ -86,11 +92,29 @@ struct GenerationRun {
       planner.registry.trust(worker.reference)
       if isFirstOfAll { metrics.sawFirstToken(seconds: start.duration(to: clock.now).inSeconds) }
     }
+    let onPrefillFailure: @Sendable (PrefillFailure) -> Void = { [self] in noteFailure($0) }
     do {
       let address = try ServerAddress(worker.reference.address)
-      try await channels.withClient(of: address, for: .tokens) { [stream, request, sink, clock] client in
-        try await stream.run(
-          message, on: client, options: .until(request.deadline, on: clock), into: sink, onFirst: onFirst)
+      let silence = StreamSilence(clock: clock)
+      try await withThrowingTaskGroup(of: Void.self) { [clock, metrics, watch, channels, stream, request, sink] group in
+        group.addTask {
+          do {
+            try await watch.run(silence, of: worker.reference, at: address)
+          } catch let error as ServingError {
+            metrics.stalledStream()
+            throw error
+          }
+        }
+        group.addTask {
+          try await channels.withClient(of: address, for: .tokens) { client in
+            try await stream.run(
+              message, on: client, options: .until(request.deadline, on: clock), into: sink, silence: silence,
+              onFirst: onFirst,
+              onPrefillFailure: onPrefillFailure)
+          }
+        }
+        defer { group.cancelAll() }
+        try await group.next()
       }
       return nil
     } catch {
@@ -98,18 +122,36 @@ struct GenerationRun {
     }
   }
 
+  /// What is wrong with a prefill worker concerns all requests; that it is full, this one alone.
+  private func noteFailure(_ failure: PrefillFailure) {
+    metrics.prefillFailed(failure)
+    if failure.code != .resourceExhausted { planner.registry.suspect(failure.worker) }
+    logger.warning(
+      "a prefill worker failed",
+      metadata: [
+        "request_id": "\(request.id)", "worker": "\(failure.worker.id)", "code": "\(failure.code.rawValue)",
+        "error": "\(failure.reason)",
+      ])
+  }
+
   /// - Throws: the error that ends the request.
   private mutating func recover(from error: ServingError, _ decision: RoutingDecision) async throws(ServingError) {
     let worker = decision.decode.reference
     // A call can't end before its deadline of its own accord, so that is the client's.
     if request.deadline <= clock.now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
+    // What failed or refused it long ago may have recovered.
+    if budget.note(delivered: stream.progress.completionTokens) { excluded = [] }
+    excluded.insert(worker)
     switch AttemptFailure(error, isCancelledHere: Task.isCancelled || sink.isCancelled) {
     case .fatal: throw error
     case .refused:
       metrics.refused()
-      refusals += 1
-      excluded.insert(worker)
-      if refusals > configuration.maximumRefusals { throw overloaded(error) }
+      if !budget.refuse() { throw overloaded(error) }
+    case .moved:
+      planner.registry.suspect(worker)
+      guard budget.move() else { throw givenUp(after: error) }
+      metrics.migrated()
+      await planner.registry.refresh()
     case .lost:
       metrics.lostStream()
       logger.warning(
@@ -119,17 +161,11 @@ struct GenerationRun {
           "delivered_tokens": "\(stream.progress.completionTokens)",
         ])
       planner.registry.suspect(worker)
-      excluded.insert(worker)
-      guard migrations < configuration.maximumMigrations else {
-        throw ServingError(
-          .unavailable, "gave up after \(migrations + 1) workers failed; the last one said: \(error.message)",
-          retryAfter: configuration.retryAfter)
-      }
-      migrations += 1
+      guard budget.migrate() else { throw givenUp(after: error) }
       metrics.migrated()
       // The worker may have come back in a new incarnation.
       await planner.registry.refresh()
-      try await pause(configuration.reopenDelay * migrations)
+      try await pause(configuration.reopenDelay * budget.recentMigrations)
     }
   }
 
@@ -163,6 +199,14 @@ struct GenerationRun {
     await planner.registry.refresh()
   }
 
+  private func givenUp(after error: ServingError) -> ServingError {
+    ServingError(
+      .unavailable,
+      "gave up after \(budget.recentMigrations + 1) workers in a row, and \(budget.migrations + 1) in all, failed; the last one"
+        + " said: \(error.message)",
+      retryAfter: configuration.retryAfter)
+  }
+
   private func overloaded(_ error: ServingError) -> ServingError {
     ServingError(
       .resourceExhausted, "every worker is at its limit: \(error.message)",
@@ -184,8 +228,13 @@ struct GenerationRun {
     // Counted here, since no worker has seen the whole of a request that moved.
     update.usage = GenerationUsage(
       promptTokens: request.prompt.count, completionTokens: stream.progress.completionTokens, cachedTokens: cached)
+    update.timeline?.routingSeconds = routingSeconds ?? 0
+    if let route = update.route {
+      metrics.reused(tokens: route.decodeCachedTokens, blockSize: decision.decode.blockSize)
+    }
     var route = update.route ?? GenerationRoute(decode: decision.decode.reference)
-    route.migrations = migrations
+    route.migrations = budget.migrations
+    route.prefillFailures = stream.prefillFailures
     route.candidates = request.explain ? decision.costs : []
     update.route = route
     return update

@@ -48,6 +48,9 @@ extension GenerationTimeline {
       prefillSeconds: message.prefillSeconds, transferSeconds: message.transferSeconds,
       firstTokenSeconds: message.firstTokenSeconds, decodeSeconds: message.decodeSeconds,
       fetchSeconds: message.fetchSeconds)
+    routingSeconds = message.routingSeconds
+    admissionSeconds = message.admissionSeconds
+    firstStepSeconds = message.firstStepSeconds
   }
 }
 
@@ -61,12 +64,72 @@ extension Baton_V1_Timeline {
     firstTokenSeconds = timeline.firstTokenSeconds
     decodeSeconds = timeline.decodeSeconds
     fetchSeconds = timeline.fetchSeconds
+    routingSeconds = timeline.routingSeconds
+    admissionSeconds = timeline.admissionSeconds
+    firstStepSeconds = timeline.firstStepSeconds
+  }
+}
+
+extension PrefillFailure {
+  /// - Throws: `invalidArgument` when the worker has no address.
+  package init(_ message: Baton_V1_PrefillFailure) throws(ServingError) {
+    self.init(
+      worker: try WorkerReference(message.worker), code: StatusMapping.code(forStatus: Int(message.code)),
+      reason: message.reason)
+  }
+}
+
+extension Baton_V1_PrefillFailure {
+  package init(_ failure: PrefillFailure) {
+    self.init()
+    worker = Baton_V1_WorkerReference(failure.worker)
+    code = UInt32(StatusMapping.code(for: failure.code).rawValue)
+    reason = failure.reason
+  }
+}
+
+extension CandidateCost {
+  init(_ message: Baton_V1_CandidateCost) throws(ServingError) {
+    self.init(
+      worker: WorkerID(message.worker), role: try WorkerRole(wire: message.role), cost: message.cost,
+      predictedCachedBlocks: Int(message.predictedCachedBlocks),
+      predictedFetchableBlocks: Int(message.predictedFetchableBlocks), load: message.load,
+      chosen: message.chosen)
+    prefill = message.prefill
+    cached = message.cached
+    pending = message.pending
+    active = message.active
+    waiting = message.waiting
+    isDoubtful = message.doubtful
+  }
+}
+
+extension Baton_V1_CandidateCost {
+  init(_ candidate: CandidateCost) {
+    self.init()
+    worker = candidate.worker.value
+    role = candidate.role.rawValue
+    cost = candidate.cost
+    predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
+    predictedFetchableBlocks = UInt32(clamping: candidate.predictedFetchableBlocks)
+    load = candidate.load
+    chosen = candidate.chosen
+    prefill = candidate.prefill
+    cached = candidate.cached
+    pending = candidate.pending
+    active = candidate.active
+    waiting = candidate.waiting
+    doubtful = candidate.isDoubtful
   }
 }
 
 extension GenerationRoute {
-  /// What a decode worker says of the route; the router adds the rest.
+  /// - Throws: `invalidArgument` for a worker without an address or of no known role.
   package init(_ message: Baton_V1_Route) throws(ServingError) {
+    var failures: [PrefillFailure] = []
+    var candidates: [CandidateCost] = []
+    for candidate in message.candidates { candidates.append(try CandidateCost(candidate)) }
+    for failure in message.prefillFailures { failures.append(try PrefillFailure(failure)) }
     self.init(
       decode: message.hasDecode ? try WorkerReference(message.decode) : nil,
       prefill: message.hasPrefill ? try WorkerReference(message.prefill) : nil,
@@ -74,7 +137,8 @@ extension GenerationRoute {
       computedTokens: Int(message.computedTokens), transferredBlocks: Int(message.transferredBlocks),
       transferredBytes: Int(clamping: message.transferredBytes), fetchedBlocks: Int(message.fetchedBlocks),
       draftedTokens: Int(message.draftedTokens),
-      acceptedTokens: Int(message.acceptedTokens))
+      acceptedTokens: Int(message.acceptedTokens), migrations: Int(message.migrations), candidates: candidates,
+      prefillFailures: failures)
   }
 }
 
@@ -92,16 +156,7 @@ extension Baton_V1_Route {
     draftedTokens = UInt32(clamping: route.draftedTokens)
     acceptedTokens = UInt32(clamping: route.acceptedTokens)
     migrations = UInt32(clamping: route.migrations)
-    candidates = route.candidates.map { candidate in
-      var message = Baton_V1_CandidateCost()
-      message.worker = candidate.worker.value
-      message.role = candidate.role.rawValue
-      message.cost = candidate.cost
-      message.predictedCachedBlocks = UInt32(clamping: candidate.predictedCachedBlocks)
-      message.predictedFetchableBlocks = UInt32(clamping: candidate.predictedFetchableBlocks)
-      message.load = candidate.load
-      message.chosen = candidate.chosen
-      return message
-    }
+    prefillFailures = route.prefillFailures.map { Baton_V1_PrefillFailure($0) }
+    candidates = route.candidates.map { Baton_V1_CandidateCost($0) }
   }
 }

@@ -1,3 +1,4 @@
+import Observability
 import ServingTypes
 
 /// A request that was checked, tokenised and hashed.
@@ -11,6 +12,8 @@ package struct PreparedRequest: Sendable {
   package var priority: Int
   package var explain: Bool
   package var deadline: ContinuousClock.Instant
+  package var trace: TraceContext
+  package var arrival: ContinuousClock.Instant
   /// Of the prompt's full blocks, by block size.
   package var hashes: [Int: [BlockHash]]
 
@@ -19,7 +22,7 @@ package struct PreparedRequest: Sendable {
 
   /// - Parameters:
   ///   - blockSizes: those of the workers that may take it.
-  ///   - now: the deadline counts from here where the request has none.
+  ///   - timeout: from `now`, whatever deadline the request brings.
   /// - Throws: `notFound` with the models' names for an unknown one, `invalidArgument` for anything that no worker would
   ///   accept.
   package init(
@@ -58,7 +61,9 @@ package struct PreparedRequest: Sendable {
     tenant = request.tenant
     priority = request.priority
     explain = request.explain
-    deadline = request.deadline ?? now + timeout
+    deadline = min(request.deadline ?? now + timeout, now + timeout)
+    arrival = now
+    trace = request.trace ?? .random()
     hashes = [:]
     for size in blockSizes {
       hashes[size] = BlockHash.chain(tokens: prompt, blockSize: size, salt: cacheSalt)

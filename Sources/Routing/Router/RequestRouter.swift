@@ -21,6 +21,7 @@ public final class RequestRouter: Sendable {
   private let metrics: RouterMetrics
   private let memory: RoutingMemory
   private let planner: RoutePlanner
+  private let watch: StallWatch
   private let promptThreads: PromptThreads
   private let clock: ServingClock
   private let logger: Logger
@@ -29,6 +30,8 @@ public final class RequestRouter: Sendable {
   private let state = Lock(State())
 
   public let registry: WorkerRegistry
+  /// Of whatever face of the router a request came by.
+  public let bodies: BodyBudget
 
   /// - Parameters:
   ///   - directory: nil to live on `staticWorkers` and the router's own memory alone.
@@ -50,18 +53,23 @@ public final class RequestRouter: Sendable {
     self.registry = WorkerRegistry(
       directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe,
       clock: clock)
+    bodies = BodyBudget(limit: configuration.maximumBodyBytesInFlight)
     promptThreads = PromptThreads(count: configuration.numSchedulerThreads)
     metrics = RouterMetrics(registry: registry)
     memory = RoutingMemory(configuration: configuration)
     planner = RoutePlanner(
       directory: directory, registry: self.registry, memory: memory,
       selector: WorkerSelector(configuration: configuration), metrics: metrics, clock: clock)
+    watch = StallWatch(
+      registry: self.registry,
+      probes: LivenessProbes(channels: channels, timeout: configuration.probeTimeout, clock: clock),
+      limit: configuration.streamStallTimeout, clock: clock)
     (jobs, jobsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.maximumInFlight))
     registry.onCollect { [weak self] collector in
       guard let self else { return }
       RouterMetrics.collect(
-        collector, inFlight: inFlight, workers: self.registry.workers, directory: directory?.statistics,
-        now: self.clock.now)
+        collector, inFlight: inFlight, bodyBytes: bodies.used, workers: self.registry.workers,
+        directory: directory?.statistics, now: self.clock.now)
     }
   }
 
@@ -87,13 +95,38 @@ public final class RequestRouter: Sendable {
     try PreparedRequest.model(name, among: served)
   }
 
-  /// Takes nothing new and returns when nothing is under way, or after `timeout`.
+  public var isDraining: Bool { state.withLock { $0.isDraining } }
+
+  /// Takes nothing new from now on.
+  public func beginDraining() { state.withLock { $0.isDraining = true } }
+
+  /// Takes nothing new and returns when nothing is under way. What is left after `timeout` ends with `unavailable`, and `run()`
+  /// with it.
   public func drain(timeout: Duration) async {
-    state.withLock { $0.isDraining = true }
-    let deadline = clock.now + timeout
+    beginDraining()
+    await waitUntilIdle(until: clock.now + timeout)
+    guard inFlight > 0 else { return }
+    logger.warning("gave requests up", metadata: ["requests": "\(inFlight)"])
+    jobsInput.finish()
+    await waitUntilIdle(until: clock.now + Self.farewell)
+  }
+
+  /// What clients get to hear that their requests were given up.
+  private static let farewell = Duration.seconds(2)
+
+  private func waitUntilIdle(until deadline: ContinuousClock.Instant) async {
     while inFlight > 0, clock.now < deadline {
       do { try await clock.sleep(for: .milliseconds(20)) } catch { return }
     }
+  }
+
+  /// Whether the router still looks after its workers: false once its own tasks have stood still for that long.
+  public func isLive(within timeout: Duration) -> Bool { registry.isLive(within: timeout) }
+
+  /// Why new requests are not welcome; nil while they are.
+  public var unreadyReason: String? {
+    if isDraining { return "draining" }
+    return registry.liveDecodeWorkers > 0 ? nil : "no decode worker is live"
   }
 
   /// Routes a request and returns when its first tokens are there.
@@ -170,15 +203,17 @@ public final class RequestRouter: Sendable {
   private func carry(_ job: GenerationJob) async {
     let start = clock.now
     let run = GenerationRun(
-      request: job.request, sink: job.sink, planner: planner, channels: channels, configuration: configuration,
-      metrics: metrics, logger: logger, clock: clock)
-    let failure = await withTaskGroup(of: ServingError?.self) { group in
+      request: job.request, sink: job.sink, planner: planner, channels: channels, watch: watch,
+      configuration: configuration, metrics: metrics, logger: logger, clock: clock)
+    var failure = await withTaskGroup(of: ServingError?.self) { group in
       group.addTask { [run] in
-        var run = run
-        do throws(ServingError) {
-          try await run.run()
-          return nil
-        } catch { return error }
+        await TraceContext.$current.withValue(job.request.trace) {
+          var run = run
+          do throws(ServingError) {
+            try await run.run()
+            return nil
+          } catch { return error }
+        }
       }
       group.addTask {
         await job.sink.waitForCancellation()
@@ -189,7 +224,20 @@ public final class RequestRouter: Sendable {
       await group.waitForAll()
       return first ?? nil
     }
+    if failure?.code == .cancelled, isDraining, !job.sink.isCancelled {
+      failure = ServingError(
+        .unavailable, "the router is shutting down and can't finish the request", retryAfter: configuration.retryAfter)
+    }
+    if let error = failure, error.retryAfter == nil, [.resourceExhausted, .unavailable].contains(error.code) {
+      failure?.retryAfter = configuration.retryAfter
+    }
     state.withLock { $0.inFlight -= 1 }
+    logger.debug(
+      "request ended",
+      metadata: [
+        "request_id": "\(job.request.id)", "trace_id": "\(job.request.trace.traceID)",
+        "status": "\(failure?.code.rawValue ?? "ok")",
+      ])
     metrics.finished(failure?.code.rawValue ?? "ok", seconds: start.duration(to: clock.now).inSeconds)
     job.sink.finish(throwing: failure)
   }

@@ -8,8 +8,14 @@ struct RouterMetrics: Sendable {
   private let migrations: Counter
   private let refusals: Counter
   private let lost: Counter
+  private let stalls: Counter
   private let promptBlocks: Counter
   private let predictedBlocks: Counter
+  private let actualBlocks: Counter
+  /// In the order of `costTermNames`.
+  private let costTerms: [Histogram]
+  private static let costTermNames = ["prefill", "cached", "pending", "active", "waiting"]
+  private static let blockBuckets: [Double] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
   private let lookupSeconds: Histogram
   private let lookupErrors: Counter
   private let firstToken: Histogram
@@ -20,10 +26,19 @@ struct RouterMetrics: Sendable {
     migrations = registry.counter("router_migrations", help: "Requests reopened on another worker.")
     refusals = registry.counter("router_refusals", help: "Requests that a worker refused for overload.")
     lost = registry.counter("router_lost_streams", help: "Streams from decode workers that died.")
+    stalls = registry.counter(
+      "router_stalled_streams", help: "Streams given up because their decode worker was silent and did not answer.")
     promptBlocks = registry.counter("router_prompt_blocks", help: "Full blocks of routed prompts.")
     predictedBlocks = registry.counter(
       "router_predicted_cached_blocks", help: "Blocks of routed prompts that the chosen decode worker was said to hold."
     )
+    actualBlocks = registry.counter(
+      "router_actual_cached_blocks", help: "Blocks of routed prompts that their decode worker did hold.")
+    costTerms = Self.costTermNames.map { term in
+      registry.histogram(
+        "router_cost_blocks", help: "The chosen decode worker's cost by term, in blocks.", buckets: Self.blockBuckets,
+        labels: [("term", term)])
+    }
     lookupSeconds = registry.histogram(
       "directory_lookup_seconds", help: "Time to ask the directory for the longest prefixes.",
       buckets: MetricBuckets.call)
@@ -49,7 +64,16 @@ struct RouterMetrics: Sendable {
     ).increment()
     promptBlocks.increment(by: blocks)
     predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
+    guard let cost = decision.costs.first(where: { $0.worker == decision.decode.id }) else { return }
+    for (histogram, value) in zip(
+      costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting])
+    {
+      histogram.observe(value)
+    }
   }
+
+  /// What the decode worker found in its cache, beside what was predicted.
+  func reused(tokens: Int, blockSize: Int) { actualBlocks.increment(by: tokens / blockSize) }
 
   func lookedUp(seconds: Double, failed: Bool) {
     lookupSeconds.observe(seconds)
@@ -60,13 +84,22 @@ struct RouterMetrics: Sendable {
   func migrated() { migrations.increment() }
   func refused() { refusals.increment() }
   func lostStream() { lost.increment() }
+  func stalledStream() { stalls.increment() }
+
+  func prefillFailed(_ failure: PrefillFailure) {
+    registry.counter(
+      "router_prefill_failures", help: "Prefill workers that could not help a request, by reason.",
+      labels: [("worker", failure.worker.id.value), ("code", failure.code.rawValue)]
+    ).increment()
+  }
 
   /// Values that live elsewhere, read at each exposition.
   static func collect(
-    _ collector: MetricsCollector, inFlight: Int, workers: [RegisteredWorker], directory: DirectoryStatistics?,
-    now: ContinuousClock.Instant
+    _ collector: MetricsCollector, inFlight: Int, bodyBytes: Int, workers: [RegisteredWorker],
+    directory: DirectoryStatistics?, now: ContinuousClock.Instant
   ) {
     collector.gauge("router_in_flight", help: "Requests under way.", inFlight)
+    collector.gauge("router_body_bytes", help: "Bytes of the bodies of requests under way.", bodyBytes)
     for role in WorkerRole.allCases {
       collector.gauge(
         "router_workers", help: "Workers with a live lease, by role.",

@@ -19,10 +19,16 @@ public struct RoutingConfiguration: Sendable {
   public var maximumActiveShare = 0.95
   /// … or above this many blocks of prompts still to be computed.
   public var maximumPendingBlocks = 4096.0
-  /// Times that a request is reopened elsewhere after its stream died.
+  /// Times that a request is reopened elsewhere after its stream died, without a new token in between.
   public var maximumMigrations = 3
-  /// Workers asked when each of them refuses for overload.
+  /// Workers asked when each of them refuses for overload, without a new token in between.
   public var maximumRefusals = 16
+  /// Both together, over a request's whole life.
+  public var maximumReopenings = 64
+  /// A worker that says nothing on a stream for this long is asked whether it lives; half of it where its lease is gone.
+  public var streamStallTimeout: Duration = .seconds(3)
+  /// How long it may take to answer that.
+  public var probeTimeout: Duration = .seconds(2)
   /// How long a request whose stream died waits for a worker to move to.
   public var migrationWait: Duration = .seconds(10)
   /// The pause before a request is reopened, times the number of tries.
@@ -31,7 +37,9 @@ public struct RoutingConfiguration: Sendable {
   public var numSchedulerThreads = 2
   /// Requests under way; more are refused.
   public var maximumInFlight = 4096
-  /// Of a request that brings no deadline of its own.
+  /// Bytes of the bodies of requests under way; more are refused.
+  public var maximumBodyBytesInFlight = 64 << 20
+  /// What a request may take in all; a later deadline that it brings is cut.
   public var requestTimeout: Duration = .seconds(3600)
   /// Updates that wait for a slow client; then the stream from the worker waits.
   public var updateBacklog = 8

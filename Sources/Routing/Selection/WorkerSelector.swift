@@ -24,11 +24,18 @@ public struct WorkerSelector: Sendable {
     let first = prefill.first
     let chosen = Set([decode.record.id] + prefill.map(\.record.id))
     let costs = able.sorted { $0.record.id < $1.record.id }.map { candidate in
-      CandidateCost(
+      var cost = CandidateCost(
         worker: candidate.record.id, role: candidate.record.role, cost: cost(candidate, query),
         predictedCachedBlocks: candidate.cached.blocks,
         predictedFetchableBlocks: candidate.fetchableBlocks, load: candidate.load(configuration),
         chosen: chosen.contains(candidate.record.id))
+      cost.prefill = cost.cost - cost.load
+      cost.cached = candidate.cached.weightedBlocks
+      cost.pending = candidate.pendingBlocks
+      cost.active = candidate.activeBlocks
+      cost.waiting = cost.load - cost.pending - cost.active
+      cost.isDoubtful = candidate.isDoubtful
+      return cost
     }
     let cached = max(decode.cached.weightedBlocks, first.map(savedBlocks) ?? 0)
     return RoutingDecision(

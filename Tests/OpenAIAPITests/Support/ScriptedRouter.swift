@@ -11,15 +11,21 @@ final class ScriptedRouter: Sendable {
   /// Answers whose client was seen to be gone.
   let cancelled = Lock(0)
   let readiness = Lock(Readiness.ready)
+  let liveness = Lock(Readiness.ready)
   let status = Lock(StatusReport())
+  let bodies: BodyBudget
   private let begin: @Sendable (GenerationRequest) async throws -> Void
   private let script: Script
   private let jobs: AsyncStream<(GenerationRequest, GenerationSink)>
   private let enqueue: AsyncStream<(GenerationRequest, GenerationSink)>.Continuation
 
   /// - Parameter begin: what happens before an answer begins.
-  init(begin: @escaping @Sendable (GenerationRequest) async throws -> Void = { _ in }, script: @escaping Script) {
+  init(
+    begin: @escaping @Sendable (GenerationRequest) async throws -> Void = { _ in }, bodyBytes: Int = 64 << 20,
+    script: @escaping Script
+  ) {
     self.begin = begin
+    bodies = BodyBudget(limit: bodyBytes)
     self.script = script
     (jobs, enqueue) = AsyncStream.makeStream()
   }
@@ -46,7 +52,8 @@ final class ScriptedRouter: Sendable {
       models: { Self.models },
       tokenBytes: { _, token in Self.bytes(of: token) },
       readiness: { self.readiness.withLock { $0 } },
-      status: { self.status.withLock { $0 } })
+      liveness: { self.liveness.withLock { $0 } },
+      status: { self.status.withLock { $0 } }, bodies: bodies)
   }
 
   func run() async {

@@ -20,6 +20,8 @@ final class ScriptedWorker: Sendable {
     case leave(after: Int)
     /// Says nothing until it is cancelled, after so many messages.
     case hang(after: Int)
+    /// Says nothing for a while, after so many messages, then goes on.
+    case pause(after: Int, Duration)
     /// Says everything but the last word.
     case omitSummary
   }
@@ -34,6 +36,22 @@ final class ScriptedWorker: Sendable {
     var sent = 0
     var incarnation: UInt64 = 1
     var isDead = false
+    var health = Health.serving
+    /// What it says instead while a call hangs.
+    var hangingHealth: Health?
+    var hanging = 0
+    /// How often it was asked whether it lives.
+    var probes = 0
+    /// Told on the first message of calls that name prefill workers.
+    var prefillFailures: [Baton_V1_PrefillFailure] = []
+  }
+
+  /// What the worker says when it is asked whether it lives.
+  enum Health: Sendable, Hashable {
+    case serving
+    case notServing
+    /// Nothing at all.
+    case silent
   }
 
   let id: WorkerID
@@ -69,7 +87,8 @@ final class ScriptedWorker: Sendable {
 
   /// Serves until the worker dies or the task is cancelled.
   func run() async {
-    let server = GRPCServer(transport: transport, services: [DecodeFace(worker: self), WorkerFace(worker: self)])
+    let server = GRPCServer(
+      transport: transport, services: [DecodeFace(worker: self), WorkerFace(worker: self), HealthFace(worker: self)])
     await withTaskGroup(of: Void.self) { group in
       group.addTask { try? await server.serve() }
       group.addTask { for await _ in self.death.stream { return } }
@@ -126,6 +145,10 @@ final class ScriptedWorker: Sendable {
     }
     // Sample s is s tokens shorter than asked for, so that they end at different times.
     func limit(_ sample: Int) -> Int { request.promptTokens.count + max(1, count - sample) }
+    let failures = state.withLock { $0.prefillFailures }
+    if !request.prefillCandidates.isEmpty, !failures.isEmpty {
+      try await response.write(.with { $0.prefillFailures = failures })
+    }
     var messages = 0
     if parameters.promptLogprobs != nil {
       let tokens = Self.promptLogprobs(try tokenIDs(request.promptTokens, field: "prompt_tokens"))
@@ -177,7 +200,10 @@ final class ScriptedWorker: Sendable {
       die()
       // Nothing more is said; the death of the server ends the wait.
       try await Task.sleep(for: .seconds(600))
+    case .pause(messages, let duration): try await Task.sleep(for: duration)
     case .hang(messages):
+      state.withLock { $0.hanging += 1 }
+      defer { state.withLock { $0.hanging -= 1 } }
       do { try await Task.sleep(for: .seconds(600)) } catch {
         state.withLock { $0.cancelled += 1 }
         throw error
@@ -193,6 +219,28 @@ final class ScriptedWorker: Sendable {
       request: Baton_V1_DecodeRequest, response: RPCWriter<Baton_V1_DecodeResponse>, context: ServerContext
     ) async throws {
       try await worker.decode(request, deadline: context.deadline, response)
+    }
+  }
+
+  private struct HealthFace: Grpc_Health_V1_Health.SimpleServiceProtocol {
+    let worker: ScriptedWorker
+
+    func check(
+      request: Grpc_Health_V1_HealthCheckRequest, context: ServerContext
+    ) async throws -> Grpc_Health_V1_HealthCheckResponse {
+      let health = worker.state.withLock { state in
+        state.probes += 1
+        return state.hanging > 0 ? state.hangingHealth ?? state.health : state.health
+      }
+      if health == .silent { try await Task.sleep(for: .seconds(600)) }
+      return .with { $0.status = health == .serving ? .serving : .notServing }
+    }
+
+    func watch(
+      request: Grpc_Health_V1_HealthCheckRequest, response: RPCWriter<Grpc_Health_V1_HealthCheckResponse>,
+      context: ServerContext
+    ) async throws {
+      throw ServingError(.unimplemented, "nobody watches")
     }
   }
 
