@@ -36,6 +36,24 @@ def service_links():
     return links
 
 
+def seconds(text):
+    """A time as the configuration writes it."""
+    for unit, factor in (("ms", 0.001), ("us", 1e-6), ("s", 1), ("m", 60), ("h", 3600)):
+        if text.endswith(unit):
+            return float(text[: -len(unit)]) * factor
+    return float(text)
+
+
+def before_stop(container):
+    """Seconds that the preStop hook takes."""
+    command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+    if not command:
+        return 0
+    if len(command) != 2 or not command[0].endswith("sleep"):
+        fail(f"the preStop hook {command} takes an unknown time")
+    return float(command[1])
+
+
 for document in documents:
     if document["kind"] not in ("Deployment", "StatefulSet"):
         continue
@@ -75,6 +93,9 @@ for document in documents:
             if result.returncode != 0:
                 fail(f"{name}: baton {' '.join(container['args'])} says: {result.stderr.strip()}")
             effective = yaml.safe_load(result.stdout)
+            needed = before_stop(container) + seconds(effective["drain_timeout"]) + 10
+            if pod["terminationGracePeriodSeconds"] < needed:
+                fail(f"{name}: terminationGracePeriodSeconds is less than preStop, drain_timeout and 10 s, {needed:g} s")
             ports = {each["containerPort"] for each in container["ports"]}
             listened = {int(str(effective[key]).rsplit(":", 1)[1]) for key in ("listen", "http_listen")}
             if ports != listened:

@@ -346,6 +346,96 @@ struct ClusterTests {
     }
   }
 
+  /// A process that is stopped keeps its connections open: its silence has to be noticed.
+  @Test func aDecodeWorkerThatIsStoppedCostsNothingButTime() async throws {
+    let request = Prompts.greedy(Prompts.words(200, seed: 18), maxTokens: 96)
+    let expected = try await expected([request])
+    try await withCluster(try await Cluster.start()) { cluster in
+      let isStreaming = Lock(false)
+      async let answer = cluster.router.generate(request) { tokens in
+        if tokens >= 8 { isStreaming.withLock { $0 = true } }
+        return true
+      }
+      let stopped = Lock<ServerProcess?>(nil)
+      try await eventually("the generating worker is stopped") {
+        guard isStreaming.withLock({ $0 }) else { return false }
+        for worker in cluster.decode where try await worker.statistics().runningSequences > 0 {
+          worker.process.signal(SIGSTOP)
+          stopped.withLock { $0 = worker.process }
+          return true
+        }
+        return false
+      }
+      let moved = try await answer
+      expectEqual([moved], expected)
+      #expect(moved.route.migrations == 1)
+      let metrics = try await cluster.router.metrics()
+      #expect((metrics["baton_router_stalled_streams_total"] ?? 0) == 1)
+      stopped.withLock { $0 }?.signal(SIGCONT)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func aPrefillWorkerThatIsStoppedCostsNothingButTime() async throws {
+    let request = Prompts.greedy(Prompts.words(1500, seed: 17), maxTokens: 16)
+    let expected = try await expected([request])
+    let cluster = try await Cluster.start(prefill: 1, arguments: ["--handoff-chunk-size", "32"])
+    try await withCluster(cluster) { cluster in
+      async let pending = cluster.router.generate(request)
+      try await eventually("the prefill worker is sending") {
+        let statistics = try await cluster.prefill[0].statistics()
+        guard statistics.blocksSent > 1, statistics.runningSequences > 0 else { return false }
+        cluster.prefill[0].process.signal(SIGSTOP)
+        return true
+      }
+      let answer = try await pending
+      expectEqual([answer], expected)
+      #expect(!answer.route.hasPrefill)
+      #expect(answer.route.prefillFailures.map(\.worker.id) == ["prefill-0"])
+      cluster.prefill[0].process.signal(SIGCONT)
+      try await cluster.expectNoBlocksInUse()
+    }
+  }
+
+  @Test func aRouterThatDrainsSaysSoAndFinishes() async throws {
+    let request = Prompts.greedy(Prompts.words(40, seed: 6), maxTokens: 700)
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+      let isStreaming = Lock(false)
+      async let pending = cluster.router.generate(request) { tokens in
+        if tokens >= 4 { isStreaming.withLock { $0 = true } }
+        return true
+      }
+      try await eventually("tokens come") { isStreaming.withLock { $0 } }
+      cluster.router.process.signal(SIGTERM)
+      try await eventually("the router is not ready") { try await cluster.router.get("/readyz").status == 503 }
+      #expect(try await cluster.router.get("/livez").status == 200)
+      let refusal = try await cluster.router.post("/v1/completions", Data(#"{"prompt": "a"}"#.utf8))
+      #expect(refusal.status == 503, "\(refusal.body)")
+      #expect(try await pending.tokens.count == 700)
+      #expect(try await cluster.router.process.waitForExit() == 0)
+    }
+  }
+
+  @Test func aTraceGoesThroughEveryProcess() async throws {
+    try await withCluster(try await Cluster.start(prefill: 1, decode: 1, arguments: ["--log-level", "debug"])) {
+      cluster in
+      let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+      try await cluster.router.withClient { client in
+        var request = Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8)
+        request.requestID = "traced"
+        let header: Metadata = ["traceparent": "00-\(trace)-00f067aa0ba902b7-01"]
+        try await Baton_V1_Inference.Client(wrapping: client).generate(request, metadata: header) { response in
+          for try await _ in response.messages {}
+        }
+      }
+      for worker in cluster.workers {
+        try await eventually("\(worker.process.name) logs the trace") {
+          worker.process.log.split(separator: "\n").contains { $0.contains(trace) && $0.contains("traced") }
+        }
+      }
+    }
+  }
+
   @Test func everyRoleShowsItsMetrics() async throws {
     try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
       _ = try await cluster.router.generate(Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8))

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import Observability
 import ServingTypes
 
 /// The way from a command line to settings that were checked as a whole.
@@ -19,8 +20,13 @@ enum Launch {
       print(yaml(reader.readings), terminator: "")
       return nil
     }
-    LoggingSystem.bootstrap { label in JSONLogHandler(label: label, logLevel: level) }
+    LoggingSystem.bootstrap { label in JSONLogHandler(label: label, logLevel: level, metadataProvider: traced) }
     return (settings, reader)
+  }
+
+  /// The trace that a record belongs to, where it is made for a request.
+  private static let traced = Logger.MetadataProvider {
+    TraceContext.current.map { ["trace_id": "\($0.traceID)"] } ?? [:]
   }
 
   /// Says what this process runs with, once, secrets hidden.

@@ -96,6 +96,13 @@ extension ParameterReader {
     return found ?? value
   }
 
+  /// A time that must not be zero.
+  mutating func positiveDuration(_ key: String, flag: String?, default value: Duration) -> Duration {
+    let found = duration(key, flag: flag, default: value)
+    if found <= .zero { note(problem: "\(key) is \(durationText(found)); it must be more than 0s") }
+    return found
+  }
+
   mutating func optionalByteCount(_ key: String, flag: String?) -> Int? {
     optional(key, flag: flag, expected: "a size such as 512MiB or 4GiB", parse: parseByteCount)
   }

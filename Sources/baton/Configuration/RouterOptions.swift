@@ -13,6 +13,15 @@ struct RouterOptions: ParsableArguments {
   var fetchBlockCost: String?
   @Option(help: ArgumentHelp("Threads that tokenise and hash prompts (2).", valueName: "n"))
   var numSchedulerThreads: String?
+  @Option(help: ArgumentHelp("A decode worker silent for so long is asked whether it lives (3s).", valueName: "time"))
+  var streamStallTimeout: String?
+  @Option(
+    help: ArgumentHelp("Times that a request moves without a new token in between (3).", valueName: "n"))
+  var maxMigrations: String?
+  @Option(help: ArgumentHelp("What a request may take in all, whatever deadline it brings (10m).", valueName: "time"))
+  var requestTimeout: String?
+  @Option(help: ArgumentHelp("Bodies of requests under way, in all (64MiB).", valueName: "size"))
+  var maxBodyBytesInFlight: String?
   @Option(help: ArgumentHelp("Key that HTTP callers must present.", valueName: "key"))
   var apiKey: String?
 }

@@ -12,6 +12,10 @@ struct RouterSettings: Sendable {
   var fetchBlockCost: Double
   var numSchedulerThreads: Int
   var apiKey: String?
+  var streamStallTimeout: Duration
+  var maxMigrations: Int
+  var requestTimeout: Duration
+  var maxBodyBytesInFlight: Int
 
   init(
     model: ModelOptions, simulation: SimulationOptions? = nil, server: ServerOptions, router: RouterOptions,
@@ -29,6 +33,16 @@ struct RouterSettings: Sendable {
     numSchedulerThreads = reader.integer(
       "num_scheduler_threads", flag: router.numSchedulerThreads,
       default: defaults.numSchedulerThreads, in: 1...256)
+    streamStallTimeout = reader.duration(
+      "stream_stall_timeout", flag: router.streamStallTimeout, default: defaults.streamStallTimeout)
+    maxMigrations = reader.integer(
+      "max_migrations", flag: router.maxMigrations, default: defaults.maximumMigrations, in: 0...64)
+    requestTimeout = reader.positiveDuration(
+      "request_timeout", flag: router.requestTimeout, default: .seconds(600))
+    maxBodyBytesInFlight =
+      reader.optionalByteCount("max_body_bytes_in_flight", flag: router.maxBodyBytesInFlight)
+      ?? defaults.maximumBodyBytesInFlight
+    reader.noteDefault("64MiB")
     apiKey = reader.string("api_key", flag: router.apiKey, secret: true)
   }
 }

@@ -13,6 +13,10 @@ struct ServerOptions: ParsableArguments {
   var redis: String?
   @Option(help: ArgumentHelp("How long running requests may go on after SIGTERM.", valueName: "time"))
   var drainTimeout: String?
+  @Option(help: ArgumentHelp("Standing still for this long fails /livez (60s).", valueName: "time"))
+  var livenessTimeout: String?
+  @Option(help: ArgumentHelp("How long a silent peer may take to say that it lives (2s).", valueName: "time"))
+  var probeTimeout: String?
   @Option(help: ArgumentHelp("Token that gRPC callers must present.", valueName: "token"))
   var authToken: String?
   @Option(help: ArgumentHelp("This server's certificate chain, PEM; turns TLS on.", valueName: "file"))

@@ -9,6 +9,10 @@ struct ServerSettings: Sendable {
   /// Nil: no directory beyond the process.
   var redis: String?
   var drainTimeout: Duration
+  /// After which a process that stands still calls itself dead.
+  var livenessTimeout: Duration
+  /// How long a peer that has fallen silent may take to say that it lives.
+  var probeTimeout: Duration
   var authToken: String?
   var tlsCertificate: String?
   var tlsKey: String?
@@ -27,6 +31,8 @@ struct ServerSettings: Sendable {
       }
     }
     drainTimeout = reader.duration("drain_timeout", flag: options.drainTimeout, default: .seconds(30))
+    livenessTimeout = reader.positiveDuration("liveness_timeout", flag: options.livenessTimeout, default: .seconds(60))
+    probeTimeout = reader.positiveDuration("probe_timeout", flag: options.probeTimeout, default: .seconds(2))
     authToken = reader.string("auth_token", flag: options.authToken, secret: true)
     tlsCertificate = reader.string("tls_certificate", flag: options.tlsCertificate)
     tlsKey = reader.string("tls_key", flag: options.tlsKey)

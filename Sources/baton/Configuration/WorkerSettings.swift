@@ -1,3 +1,4 @@
+import DecodeServer
 import Foundation
 import ServingTypes
 
@@ -10,6 +11,8 @@ struct WorkerSettings: Sendable {
   var workerID: WorkerID
   /// Nil: the address that was bound.
   var advertise: String?
+  /// Nil: the worker takes for granted that it works.
+  var selfTest: SelfTestConfiguration?
 
   init(
     role: WorkerRole, model: ModelOptions, simulation: SimulationOptions, engine: EngineOptions, server: ServerOptions,
@@ -27,6 +30,10 @@ struct WorkerSettings: Sendable {
       reader.string(
         "worker_id", flag: worker.workerID,
         default: "\(role.rawValue)-\(host)-\(ProcessInfo.processInfo.processIdentifier)"))
+    let defaults = SelfTestConfiguration()
+    let interval = reader.duration("self_test_interval", flag: worker.selfTestInterval, default: defaults.interval)
+    let timeout = reader.positiveDuration("self_test_timeout", flag: worker.selfTestTimeout, default: defaults.timeout)
+    selfTest = interval == .zero ? nil : SelfTestConfiguration(interval: interval, timeout: timeout)
     advertise = reader.optionalAddress("advertise", flag: worker.advertise)
     if advertise == nil && Self.isWildcard(self.server.listen) {
       reader.note(problem: "advertise is missing: others can't reach this worker at \(self.server.listen)")

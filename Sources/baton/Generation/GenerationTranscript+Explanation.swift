@@ -8,6 +8,7 @@ extension GenerationTranscript {
     func time(_ seconds: Double) -> String {
       seconds < 1 ? String(format: "%.1f ms", seconds * 1000) : String(format: "%.2f s", seconds)
     }
+    func blocks(_ count: Double) -> String { String(format: "%.1f", count) }
     func place(_ worker: WorkerReference?) -> String { worker.map { "\($0.id) (\($0.address))" } ?? "-" }
     var lines = ["request   \(requestID), model \(model)"]
     if route.prefill == nil {
@@ -16,6 +17,9 @@ extension GenerationTranscript {
       lines.append("route     prefill \(place(route.prefill)), decode \(place(route.decode))")
     }
     if route.migrations > 0 { lines.append("          moved \(route.migrations) times") }
+    for failure in route.prefillFailures {
+      lines.append("          prefill \(place(failure.worker)) failed: \(failure.code.rawValue), \(failure.reason)")
+    }
     let bytes = String(format: "%.2f MiB", Double(route.transferredBytes) / 1_048_576)
     lines.append(
       "prompt    \(promptTokens.count) tokens: \(usage.cachedTokens) cached"
@@ -26,9 +30,11 @@ extension GenerationTranscript {
         "          \(route.fetchedBlocks) blocks fetched from other workers in \(time(timeline.fetchSeconds))")
     }
     lines.append(
-      "time      queue \(time(timeline.decodeQueueSeconds + timeline.prefillQueueSeconds)),"
+      "time      routing \(time(timeline.routingSeconds)),"
+        + " queue \(time(timeline.decodeQueueSeconds + timeline.prefillQueueSeconds)),"
         + " prefill \(time(timeline.prefillSeconds)), transfer \(time(timeline.transferSeconds)),"
-        + " first token \(time(timeline.firstTokenSeconds)), decode \(time(timeline.decodeSeconds)),"
+        + " admission \(time(timeline.admissionSeconds)), first token \(time(timeline.firstTokenSeconds)),"
+        + " first step \(time(timeline.firstStepSeconds)), decode \(time(timeline.decodeSeconds)),"
         + " in all \(time(totalSeconds))")
     lines.append(
       "output    \(tokens.count) tokens, \(String(format: "%.1f", tokensPerSecond)) a second after the first;"
@@ -36,9 +42,12 @@ extension GenerationTranscript {
     )
     for candidate in route.candidates {
       lines.append(
-        "candidate \(candidate.worker) (\(candidate.role.rawValue)): cost \(String(format: "%.1f", candidate.cost)),"
-          + " \(candidate.predictedCachedBlocks) blocks cached, \(candidate.predictedFetchableBlocks) to be had elsewhere, load \(String(format: "%.1f", candidate.load))"
-          + (candidate.chosen ? ", chosen" : ""))
+        "candidate \(candidate.worker) (\(candidate.role.rawValue)): cost \(blocks(candidate.cost))"
+          + " = prefill \(blocks(candidate.prefill)) + load \(blocks(candidate.load)) (pending \(blocks(candidate.pending)),"
+          + " active \(blocks(candidate.active)), waiting \(blocks(candidate.waiting)));"
+          + " \(candidate.predictedCachedBlocks) blocks predicted as cached,"
+          + " \(candidate.predictedFetchableBlocks) to be had elsewhere"
+          + (candidate.isDoubtful ? ", doubtful" : "") + (candidate.chosen ? ", chosen" : ""))
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -22,7 +22,19 @@ struct TranscriptRecord: Encodable {
     var predictedCachedBlocks: Int
     var predictedFetchableBlocks: Int
     var load: Double
+    var prefill: Double
+    var cached: Double
+    var pending: Double
+    var active: Double
+    var waiting: Double
+    var doubtful: Bool
     var chosen: Bool
+  }
+
+  struct Failure: Encodable {
+    var worker: String
+    var code: String
+    var reason: String
   }
 
   struct Route: Encodable {
@@ -38,14 +50,18 @@ struct TranscriptRecord: Encodable {
     var acceptedTokens: Int
     var migrations: Int
     var candidates: [Candidate]
+    var prefillFailures: [Failure]
   }
 
   /// Seconds. `total` and `firstText` are the client's, the others the workers'.
   struct Timing: Encodable {
+    var routing: Double
     var decodeQueue: Double
     var prefillQueue: Double
     var prefill: Double
     var transfer: Double
+    var admission: Double
+    var firstStep: Double
     var firstToken: Double
     var decode: Double
     var fetch: Double
@@ -91,8 +107,10 @@ struct TranscriptRecord: Encodable {
     tokensPerSecond = transcript.tokensPerSecond
     let timeline = transcript.timeline
     timing = Timing(
-      decodeQueue: timeline.decodeQueueSeconds, prefillQueue: timeline.prefillQueueSeconds,
-      prefill: timeline.prefillSeconds, transfer: timeline.transferSeconds, firstToken: timeline.firstTokenSeconds,
+      routing: timeline.routingSeconds, decodeQueue: timeline.decodeQueueSeconds,
+      prefillQueue: timeline.prefillQueueSeconds,
+      prefill: timeline.prefillSeconds, transfer: timeline.transferSeconds, admission: timeline.admissionSeconds,
+      firstStep: timeline.firstStepSeconds, firstToken: timeline.firstTokenSeconds,
       decode: timeline.decodeSeconds, fetch: timeline.fetchSeconds, firstText: transcript.firstTextSeconds,
       total: transcript.totalSeconds)
     let route = transcript.route
@@ -107,7 +125,13 @@ struct TranscriptRecord: Encodable {
         Candidate(
           worker: candidate.worker.value, role: candidate.role.rawValue, cost: candidate.cost,
           predictedCachedBlocks: candidate.predictedCachedBlocks,
-          predictedFetchableBlocks: candidate.predictedFetchableBlocks, load: candidate.load, chosen: candidate.chosen)
+          predictedFetchableBlocks: candidate.predictedFetchableBlocks, load: candidate.load,
+          prefill: candidate.prefill,
+          cached: candidate.cached, pending: candidate.pending, active: candidate.active, waiting: candidate.waiting,
+          doubtful: candidate.isDoubtful, chosen: candidate.chosen)
+      },
+      prefillFailures: route.prefillFailures.map {
+        Failure(worker: $0.worker.id.value, code: $0.code.rawValue, reason: $0.reason)
       })
   }
 }

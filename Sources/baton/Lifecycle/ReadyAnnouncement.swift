@@ -8,8 +8,12 @@ struct ReadyAnnouncement: Service {
   let addresses: @Sendable () async throws -> Logger.Metadata
 
   func run() async throws {
-    let metadata = try await addresses()
-    logger.info("ready", metadata: metadata)
+    do {
+      let metadata = try await cancelWhenGracefulShutdown { try await addresses() }
+      logger.info("ready", metadata: metadata)
+    } catch is CancellationError {
+      // It is asked to end before it was ready.
+    }
     try? await gracefulShutdown()
   }
 }

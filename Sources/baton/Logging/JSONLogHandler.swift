@@ -9,9 +9,10 @@ struct JSONLogHandler: LogHandler {
   var metadata: Logger.Metadata = [:]
   var metadataProvider: Logger.MetadataProvider?
 
-  init(label: String, logLevel: Logger.Level) {
+  init(label: String, logLevel: Logger.Level, metadataProvider: Logger.MetadataProvider? = nil) {
     self.label = label
     self.logLevel = logLevel
+    self.metadataProvider = metadataProvider
   }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {

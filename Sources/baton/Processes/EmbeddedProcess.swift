@@ -45,10 +45,13 @@ struct EmbeddedProcess {
     guard let settings = router else { return }
     let loaded = try LoadedModel(model, threads: engine.threads)
     try await withSocket { path in
-      let parts = try assemble(loaded, socket: path, drainTimeout: settings.server.drainTimeout)
+      let parts = try assemble(
+        loaded, socket: path, drainTimeout: settings.server.drainTimeout, selfTest: SelfTestConfiguration(),
+        livenessTimeout: settings.server.livenessTimeout)
       defer { parts.channels.close() }
       let assembly = try RouterAssembly(
-        settings: settings, model: parts.served, directory: parts.directory, registry: parts.registry, logger: logger)
+        settings: settings, model: parts.served, directory: parts.directory, registry: parts.registry,
+        worker: parts.worker, logger: logger)
       try await ProcessLifecycle.run(
         [parts.worker] + assembly.services(waitsForWorker: true, logger: logger),
         drainTimeout: settings.server.drainTimeout, logger: logger)
@@ -116,7 +119,10 @@ struct EmbeddedProcess {
     return transcript
   }
 
-  private func assemble(_ loaded: LoadedModel, socket: String, drainTimeout: Duration) throws -> Parts {
+  private func assemble(
+    _ loaded: LoadedModel, socket: String, drainTimeout: Duration, selfTest: SelfTestConfiguration? = nil,
+    livenessTimeout: Duration = .seconds(60)
+  ) throws -> Parts {
     let registry = MetricsRegistry()
     let directory = InMemoryDirectory()
     let channels = try ChannelPool()
@@ -125,7 +131,7 @@ struct EmbeddedProcess {
       engine: core, tokenizer: loaded.tokenizer,
       configuration: WorkerConfiguration(
         id: WorkerID("local"), role: .both, model: model.servedName, listen: "unix:\(socket)",
-        drainTimeout: drainTimeout),
+        drainTimeout: drainTimeout, selfTest: selfTest, livenessTimeout: livenessTimeout),
       directory: directory, channels: channels, metrics: registry, logger: logger)
     let served = ServedModel(
       model, file: loaded.file, tokenizer: loaded.tokenizer, contextLength: core.maximumContextLength, logger: logger)

@@ -1,3 +1,4 @@
+import DecodeServer
 import Directory
 import Foundation
 import Logging
@@ -18,9 +19,10 @@ struct RouterAssembly {
   private let http: OpenAIServer?
   private let settings: RouterSettings
 
+  /// - Parameter worker: the one of this process, whose engine must turn too.
   init(
     settings: RouterSettings, model: ServedModel, directory: (any BlockDirectory)?, registry: MetricsRegistry,
-    logger: Logger
+    worker: WorkerServer? = nil, logger: Logger
   ) throws(ServingError) {
     self.settings = settings
     self.registry = registry
@@ -29,6 +31,11 @@ struct RouterAssembly {
     configuration.maximumHolders = settings.fetchHolders
     configuration.fetchBlockCost = settings.fetchBlockCost
     configuration.numSchedulerThreads = settings.numSchedulerThreads
+    configuration.streamStallTimeout = settings.streamStallTimeout
+    configuration.probeTimeout = settings.server.probeTimeout
+    configuration.maximumMigrations = settings.maxMigrations
+    configuration.requestTimeout = settings.requestTimeout
+    configuration.maximumBodyBytesInFlight = settings.maxBodyBytesInFlight
     var workers: [ServerAddress] = []
     for address in settings.workers { workers.append(try ServerAddress(address)) }
     router = RequestRouter(
@@ -37,19 +44,23 @@ struct RouterAssembly {
     inference = try InferenceServer(router: router, settings: settings.server)
     if let listen = try settings.server.httpListener() {
       http = OpenAIServer(
-        configuration: OpenAIServerConfiguration(listen: listen, apiKeys: settings.apiKey.map { [$0] } ?? []),
-        backend: InferenceBackend(router, model: model), registry: registry, logger: logger)
+        configuration: OpenAIServerConfiguration(
+          listen: listen, apiKeys: settings.apiKey.map { [$0] } ?? [],
+          requestTimeout: settings.requestTimeout),
+        backend: InferenceBackend(
+          router, model: model, worker: worker, livenessTimeout: settings.server.livenessTimeout), registry: registry,
+        logger: logger)
     } else {
       http = nil
     }
   }
 
-  /// In the order of starting; they stop in the opposite one, the router last.
+  /// In the order of starting; they stop in the opposite one: requests end, then the faces, then the router.
   ///
   /// - Parameter waitsForWorker: whether the process calls itself ready only once a decode worker is live.
   func services(waitsForWorker: Bool = false, logger: Logger) -> [any Service] {
     var services: [any Service] = [
-      RouterService(router: router, drainTimeout: settings.server.drainTimeout), inference,
+      RouterService(router: router), inference,
     ]
     if let http { services.append(http) }
     let grpc = inference.boundAddress
@@ -62,20 +73,23 @@ struct RouterAssembly {
         guard let http else { return ["grpc": "\(grpc)"] }
         return ["grpc": "\(grpc)", "http": "\(settings.server.httpAddress(port: try await http.boundPort.wait()))"]
       })
+    services.append(RouterDrain(router: router, inference: inference, timeout: settings.server.drainTimeout))
     return services
   }
 }
 
 extension InferenceBackend {
-  init(_ router: RequestRouter, model: ServedModel) {
+  init(_ router: RequestRouter, model: ServedModel, worker: WorkerServer?, livenessTimeout: Duration) {
     self.init(
       generate: { try await router.generate($0) },
       models: { router.models },
       tokenBytes: { _, token in Array(model.tokenizer.bytes(of: token)) },
-      readiness: {
-        router.registry.liveDecodeWorkers > 0 ? .ready : .notReady("no decode worker is live")
+      readiness: { router.unreadyReason.map { .notReady($0) } ?? .ready },
+      liveness: {
+        if worker?.isLive == false { return .notReady("the engine's thread stands still") }
+        return router.isLive(within: livenessTimeout) ? .ready : .notReady("the router's tasks stand still")
       },
-      status: { StatusReport(router) })
+      status: { StatusReport(router) }, bodies: router.bodies)
   }
 }
 

@@ -27,26 +27,30 @@ struct WorkerProcess {
     defer { channels.close() }
     var transport = try settings.server.serverTransport()
     if settings.role.servesPrefill { transport.http2 = .bulk }
+    var decode = DecodeConfiguration()
+    decode.probeTimeout = settings.server.probeTimeout
     let worker = try WorkerServer(
       engine: engine, tokenizer: tokenizer,
       configuration: WorkerConfiguration(
         id: settings.workerID, role: settings.role, model: settings.model.servedName, listen: settings.server.listen,
         advertise: settings.advertise, server: transport, authToken: settings.server.authToken,
-        drainTimeout: settings.server.drainTimeout),
+        decode: decode, drainTimeout: settings.server.drainTimeout, selfTest: settings.selfTest,
+        livenessTimeout: settings.server.livenessTimeout),
       directory: directory, channels: channels, metrics: registry, logger: logger)
     var services: [any Service] = []
     var monitoring: MonitoringServer?
     if let listen = try settings.server.httpListener() {
       let server = MonitoringServer(
         listen: listen, registry: registry,
-        liveness: { worker.isLive() ? .ready : .notReady("the engine's thread stands still") },
-        readiness: { worker.isReady ? .ready : .notReady("starting or draining") }, logger: logger)
+        liveness: { worker.isLive ? .ready : .notReady("the engine's thread stands still") },
+        readiness: { worker.unreadyReason.map { .notReady($0) } ?? .ready }, logger: logger)
       monitoring = server
       services.append(server)
     }
     services.append(worker)
     services.append(
       ReadyAnnouncement(logger: logger) { [monitoring, settings] in
+        while worker.unreadyReason != nil { try await Task.sleep(for: .milliseconds(5)) }
         var metadata: Logger.Metadata = ["grpc": "\(worker.boundAddress)", "worker": "\(settings.workerID)"]
         if let monitoring {
           metadata["http"] = "\(settings.server.httpAddress(port: try await monitoring.boundPort.wait()))"
