@@ -129,6 +129,8 @@ extension RoutingConfiguration {
     configuration.reopenDelay = .milliseconds(1)
     configuration.migrationWait = .seconds(60)
     configuration.maximumReopenings = 1000
+    // A machine with much to do is no dead worker.
+    configuration.streamStallTimeout = .seconds(60)
     return configuration
   }
 }

@@ -114,6 +114,8 @@ extension RoutingConfiguration {
     configuration.refreshInterval = .milliseconds(20)
     configuration.reopenDelay = .milliseconds(1)
     configuration.migrationWait = .seconds(60)
+    // A machine with much to do is no dead worker.
+    configuration.streamStallTimeout = .seconds(60)
     change(&configuration)
     return configuration
   }
