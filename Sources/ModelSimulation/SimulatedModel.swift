@@ -51,7 +51,8 @@ public struct SimulatedModel: Codable, Hashable, Sendable {
     guard (1...10_000_000).contains(contextLength), (2...100_000_000).contains(blocks),
       times.allSatisfy({ (0...1e9).contains($0) })
     else {
-      throw ServingError(.invalidArgument, "a length, a number of blocks or a time of the simulated model is out of range")
+      throw ServingError(
+        .invalidArgument, "a length, a number of blocks or a time of the simulated model is out of range")
     }
   }
 

@@ -20,7 +20,9 @@ public struct SimulatedTokenizer: Tokenizer {
     }
   }
 
-  public func encode(_ text: String, parseSpecial: Bool, addSpecial: Bool) -> [TokenID] { text.utf8.map { TokenID($0) } }
+  public func encode(_ text: String, parseSpecial: Bool, addSpecial: Bool) -> [TokenID] {
+    text.utf8.map { TokenID($0) }
+  }
 
   public func bytes(of token: TokenID) -> ArraySlice<UInt8> {
     if (0..<256).contains(token) { return [UInt8(token)] }
