@@ -57,14 +57,20 @@ public final class ChannelPool: Sendable {
   private let now: @Sendable () -> ContinuousClock.Instant
   private let state = Lock(State())
 
-  /// - Parameter now: the clock, for tests.
+  /// - Parameters:
+  ///   - tokensQueue: serves the connections that carry tokens; a new one where nil.
+  ///   - now: the clock, for tests.
   /// - Throws: `ServingError` where no threads can be had.
   public convenience init(
-    configuration: Configuration = .init(), now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    configuration: Configuration = .init(), tokensQueue: CompletionQueue? = nil,
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
   ) throws(ServingError) {
     let queues: [Purpose: CompletionQueue]
     do {
-      queues = [.tokens: try CompletionQueue(name: "grpc-tokens"), .blocks: try CompletionQueue(name: "grpc-blocks")]
+      queues = [
+        .tokens: try tokensQueue ?? CompletionQueue(name: "grpc-tokens"),
+        .blocks: try CompletionQueue(name: "grpc-blocks"),
+      ]
     } catch {
       throw ServingError(any: error)
     }

@@ -22,6 +22,7 @@ public final class RequestRouter: Sendable {
   private let memory: RoutingMemory
   private let planner: RoutePlanner
   private let promptThreads: PromptThreads
+  private let executor: (any TaskExecutor)?
   private let clock: ServingClock
   private let logger: Logger
   private let jobs: AsyncStream<GenerationJob>
@@ -33,16 +34,19 @@ public final class RequestRouter: Sendable {
   /// - Parameters:
   ///   - directory: nil to live on `staticWorkers` and the router's own memory alone.
   ///   - staticWorkers: workers to ask about themselves, beside those with a lease.
+  ///   - executor: carries the requests; nil is the global one.
   public init(
     models: [ServedModel], directory: (any BlockDirectory)?, staticWorkers: [ServerAddress] = [],
     channels: ChannelPool, configuration: RoutingConfiguration = RoutingConfiguration(),
-    metrics registry: MetricsRegistry = MetricsRegistry(), logger: Logger = Logger(label: "baton.router"),
+    executor: (any TaskExecutor)? = nil, metrics registry: MetricsRegistry = MetricsRegistry(),
+    logger: Logger = Logger(label: "baton.router"),
     clock: ServingClock = .continuous
   ) {
     served = models
     self.directory = directory
     self.channels = channels
     self.configuration = configuration
+    self.executor = executor
     self.logger = logger
     self.clock = clock
     let fixed = StaticWorkers(addresses: staticWorkers, channels: channels, clock: clock)
@@ -69,7 +73,7 @@ public final class RequestRouter: Sendable {
   public func run() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.registry.run() }
-      for await job in jobs { group.addTask { await self.carry(job) } }
+      for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
       jobsInput.finish()
       group.cancelAll()
     }

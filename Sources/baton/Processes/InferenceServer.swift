@@ -13,9 +13,14 @@ struct InferenceServer: Service {
   private let health = HealthService()
 
   /// Binds the address; connections wait until `run()`.
-  init(router: RequestRouter, settings: ServerSettings) throws(ServingError) {
+  ///
+  /// - Parameter queue: serves the calls, and runs their handlers.
+  init(router: RequestRouter, settings: ServerSettings, queue: CompletionQueue) throws(ServingError) {
     do {
-      let transport = try LibGRPCServerTransport(address: settings.listen, configuration: settings.serverTransport())
+      var configuration = try settings.serverTransport()
+      configuration.runsHandlersOnQueue = true
+      let transport = try LibGRPCServerTransport(
+        address: settings.listen, configuration: configuration, queue: queue)
       let name = Baton_V1_Inference.descriptor.fullyQualifiedService
       let services: [any RegistrableRPCService] = [
         InferenceService(router: router), health, try ReflectionService(services: [name, "grpc.health.v1.Health"]),

@@ -98,7 +98,8 @@ struct RouterBenchmark: Sendable {
         }
         return RouterLatency(
           direct: .init(direct.compactMap(\.arrivals.first)), routed: .init(routed.compactMap(\.arrivals.first)),
-          directWhole: .init(direct.compactMap(\.arrivals.last)), routedWhole: .init(routed.compactMap(\.arrivals.last)))
+          directWhole: .init(direct.compactMap(\.arrivals.last)), routedWhole: .init(routed.compactMap(\.arrivals.last))
+        )
       }
     }
   }
@@ -133,7 +134,9 @@ struct RouterBenchmark: Sendable {
       let answers = try await withThrowingTaskGroup(of: ClientAnswer.self) { group in
         for stream in 0..<streams {
           let prompt = Self.prompt(Self.streamPromptLength, seed: UInt64(1_000_000 + stream))
-          group.addTask { try await client.generate(Self.generate(prompt, tokens: tokens)) }
+          group.addTask(executorPreference: client.executor) {
+            try await client.generate(Self.generate(prompt, tokens: tokens))
+          }
         }
         var answers: [ClientAnswer] = []
         for try await answer in group { answers.append(answer) }
@@ -174,7 +177,8 @@ struct RouterBenchmark: Sendable {
             ending.withLock { $0 = String(($0 + text).suffix(512)) }
           }
           guard answer.status == 200, ending.withLock({ $0.contains("\"completion_tokens\":\(tokens)") }) else {
-            throw ServingError(.internalError, "HTTP \(answer.status): \(answer.body.prefix(200)) \(ending.withLock { $0 })")
+            throw ServingError(
+              .internalError, "HTTP \(answer.status): \(answer.body.prefix(200)) \(ending.withLock { $0 })")
           }
         }
       }

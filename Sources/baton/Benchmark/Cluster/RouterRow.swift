@@ -21,7 +21,8 @@ struct RouterRow: Encodable {
     let offered = offeredTokensPerSecond.map { " of \(FigureText.decimal($0, places: 0)) offered" } ?? ", flat out"
     let messages = tokensPerMessage.map { ", \(FigureText.of($0)) tokens a message" } ?? ""
     let gaps = gap.map { ", gaps p50 \(FigureText.of($0.p50 * 1000)) p99 \(FigureText.of($0.p99 * 1000)) ms" } ?? ""
-    return "\(client), \(streams) streams: \(FigureText.decimal(tokensPerSecond, places: 0)) tokens/s\(offered)\(messages)\(gaps);"
+    return
+      "\(client), \(streams) streams: \(FigureText.decimal(tokensPerSecond, places: 0)) tokens/s\(offered)\(messages)\(gaps);"
       + " µs a token: router \(FigureText.of(routerMicrosecondsPerToken)), workers \(FigureText.of(workerMicrosecondsPerToken)),"
       + " client \(FigureText.of(clientMicrosecondsPerToken))"
   }
