@@ -142,13 +142,14 @@ public final class RequestRouter: Sendable {
     _ request: GenerationRequest, now: ContinuousClock.Instant
   ) async throws(ServingError) -> PreparedRequest {
     let blockSizes = Set(registry.workers.map(\.record.blockSize))
+    let make = { @Sendable [served, configuration] () throws(ServingError) -> PreparedRequest in
+      // Whoever went away while it waited here shall not hold the others up.
+      if Task.isCancelled { throw ServingError(.cancelled, "the request was cancelled") }
+      return try PreparedRequest(
+        request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
+    }
     do throws(ServingError) {
-      return try await promptThreads.run { [served, configuration] () throws(ServingError) -> PreparedRequest in
-        // Whoever went away while it waited here shall not hold the others up.
-        if Task.isCancelled { throw ServingError(.cancelled, "the request was cancelled") }
-        return try PreparedRequest(
-          request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
-      }
+      return request.prompt.isQuicklyPrepared ? try make() : try await promptThreads.run(make)
     } catch {
       state.withLock { $0.inFlight -= 1 }
       throw error
