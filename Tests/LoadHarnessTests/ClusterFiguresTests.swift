@@ -41,6 +41,10 @@ import Testing
     ]
     // In order of time: 0 of 20, 32 of 64, 0 of another tenant's 64; failures do not count.
     #expect(PerfectCache.hitRate(of: results, blockSize: 16) == 32.0 / 148)
+    // The first is known, and not counted.
+    var later = results
+    for index in later.indices { later[index].request.arrival = later[index].submitted }
+    #expect(PerfectCache.hitRate(of: later, blockSize: 16, from: 1) == 32.0 / 128)
     #expect(PerfectCache.hitRate(of: [], blockSize: 16) == 0)
   }
 
@@ -57,6 +61,16 @@ import Testing
     #expect(abs(figures.goodput - 1 / 2.5) < 1e-9 && abs(figures.tokensPerSecond - 9 / 2.5) < 1e-9)
     #expect(figures.hitRate == 0.5 && figures.imbalance == 1.5 && figures.failures == ["gone"])
     #expect(abs(figures.firstToken.p50 - 0.1) < 1e-9 && abs(figures.gap.p50 - 0.01) < 1e-9)
+  }
+
+  @Test func theWarmUpIsNotCounted() {
+    var results = [result(0, prompt: tokens, tokens: [1, 2]), result(4, prompt: tokens, tokens: [1, 2], cached: 96)]
+    for index in results.indices { results[index].request.arrival = results[index].submitted }
+    let figures = ClusterFigures(
+      results, warmUp: 3, goal: .init(firstToken: 1, gap: 1), blockSize: 16, busySeconds: [[1]])
+    #expect(figures.requests == 1 && figures.hitRate == 0.96 && figures.perfectHitRate == 0.96)
+    // From the warm-up's end at 3 to the last token at 4.11.
+    #expect(abs(figures.tokensPerSecond - 2 / 1.11) < 1e-9)
   }
 
   @Test func nothingIsNoFigure() {

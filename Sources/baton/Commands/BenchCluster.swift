@@ -27,8 +27,10 @@ struct BenchCluster: AsyncParsableCommand {
   var trace: String?
   @Option(help: ArgumentHelp("Requests a second (the trace's).", valueName: "n"))
   var rate: Double?
-  @Option(help: ArgumentHelp("How long requests arrive (the trace's).", valueName: "s"))
+  @Option(help: ArgumentHelp("How long requests arrive, warm-up included (the trace's).", valueName: "s"))
   var seconds: Double?
+  @Option(help: ArgumentHelp("How long of it does not count (the trace's).", valueName: "s"))
+  var warmUp: Double?
   @Option(help: ArgumentHelp("Seed of the trace (the trace's).", valueName: "n"))
   var seed: UInt64?
   @Option(help: ArgumentHelp("The simulated model: 8b, free, or a JSON file.", valueName: "name"))
@@ -46,7 +48,9 @@ struct BenchCluster: AsyncParsableCommand {
   var keepLogs = false
 
   func validate() throws {
-    for (name, value) in [("--rate", rate), ("--seconds", seconds), ("--slo-ttft", sloTtft), ("--slo-itl", sloItl)] {
+    let numbers = [("--rate", rate), ("--seconds", seconds), ("--slo-ttft", sloTtft), ("--slo-itl", sloItl)]
+    if let warmUp, !(0...1_000_000).contains(warmUp) { throw ValidationError("--warm-up must be 0 to 1000000") }
+    for (name, value) in numbers {
       if let value, !(0.001...1_000_000).contains(value) { throw ValidationError("\(name) must be 0.001 to 1000000") }
     }
   }
@@ -55,19 +59,22 @@ struct BenchCluster: AsyncParsableCommand {
     var recipe = try Self.recipe(trace ?? "chats")
     recipe.requestsPerSecond = rate ?? recipe.requestsPerSecond
     recipe.seconds = seconds ?? recipe.seconds
+    recipe.warmUpSeconds = min(warmUp ?? recipe.warmUpSeconds, recipe.seconds)
     recipe.seed = seed ?? recipe.seed
     guard recipe.requestsPerSecond * recipe.seconds <= 1_000_000 else {
       throw ServingError(.invalidArgument, "--rate times --seconds is more than a million requests")
     }
     let isQuiet = json == "-"
     var benchmark = ClusterBenchmark(
-      binary: try Self.ownBinary(), model: simulate, trace: Trace(recipe), traceName: recipe.name,
+      binary: try Self.ownBinary(), model: simulate, trace: Trace(recipe), warmUp: recipe.warmUpSeconds,
+      traceName: recipe.name,
       policies: policy?.values ?? [.prefix, .roundRobin],
       workers: workers?.values ?? [WorkerCounts(prefill: 8, decode: 8)],
       goal: .init(firstToken: sloTtft / 1000, gap: sloItl / 1000), keepsLogs: keepLogs)
     if !isQuiet {
       print(
-        "\(benchmark.trace.requests.count) requests in \(FigureText.of(recipe.seconds)) s, simulated model \(simulate)")
+        "\(benchmark.trace.requests.count) requests in \(FigureText.of(recipe.seconds)) s, of which"
+          + " \(FigureText.of(recipe.warmUpSeconds)) s do not count; simulated model \(simulate)")
       benchmark.show = { row in
         print(
           "\(row.policy) \(row.workers): router \(FigureText.of(row.routerMicrosecondsPerToken)) µs a token,"

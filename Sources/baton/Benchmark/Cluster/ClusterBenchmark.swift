@@ -13,6 +13,8 @@ struct ClusterBenchmark: Sendable {
   /// As `--simulate` takes it.
   var model: String
   var trace: Trace
+  /// Seconds of the trace that do not count.
+  var warmUp: Double
   var traceName: String
   var policies: [RoutingPolicy]
   var workers: [WorkerCounts]
@@ -56,18 +58,20 @@ struct ClusterBenchmark: Sendable {
           return ClusterLoad.Answer(
             tokens: answer.tokens, arrivals: answer.arrivals, cachedTokens: Int(answer.usage.cachedTokens))
         }
+        async let early = busySeconds(of: cluster, after: warmUp)
         let results = try await load.run()
         let spent = router.processorSeconds - before.router
         let all = Self.processorSeconds(of: cluster) - before.all
         let wall = before.now.duration(to: .now) / .seconds(1)
         let tokens = results.reduce(0) { $0 + $1.tokens.count }
-        let busy = [
-          try await busySeconds(of: cluster.prefill, cluster), try await busySeconds(of: cluster.decode, cluster),
-        ]
+        let busy = zip(try await busySeconds(of: cluster, after: 0), try await early).map { late, early in
+          zip(late, early).map { $0 - $1 }
+        }
         let metrics = try await cluster.metrics(of: router)
         return ClusterRow(
           policy: policy.rawValue, workers: counts,
-          figures: ClusterFigures(results, goal: goal, blockSize: Self.blockSize, busySeconds: busy),
+          figures: ClusterFigures(
+            results, warmUp: warmUp, goal: goal, blockSize: Self.blockSize, busySeconds: busy),
           routerMicrosecondsPerToken: tokens > 0 ? spent / Double(tokens) * 1e6 : 0,
           workerMegabytes: Double(cluster.workers.map(\.residentBytes).max() ?? 0) / 1e6, processors: all / wall,
           decisionMicroseconds: (metrics.mean("baton_router_decision_seconds") ?? 0) * 1e6,
@@ -87,13 +91,18 @@ struct ClusterBenchmark: Sendable {
     }
   }
 
-  /// Time in the engine's steps since the workers' start, which is the run's.
-  private func busySeconds(of members: [ClusterMember], _ cluster: Cluster) async throws -> [Double] {
-    var seconds: [Double] = []
-    for member in members {
-      seconds.append(try await cluster.metrics(of: member).value("baton_step_seconds_sum") ?? 0)
+  /// Time in the steps of each worker's engine since its start, by tier, after so many seconds.
+  private func busySeconds(of cluster: Cluster, after seconds: Double) async throws -> [[Double]] {
+    try await Task.sleep(for: .seconds(seconds))
+    var tiers: [[Double]] = []
+    for members in [cluster.prefill, cluster.decode] {
+      var tier: [Double] = []
+      for member in members {
+        tier.append(try await cluster.metrics(of: member).value("baton_step_seconds_sum") ?? 0)
+      }
+      tiers.append(tier)
     }
-    return seconds
+    return tiers
   }
 
   private static func processorSeconds(of cluster: Cluster) -> Double {
@@ -139,7 +148,8 @@ struct ClusterBenchmark: Sendable {
       BarChart.Panel(title: title, unit: unit, values: rows.map { value($0.figures) })
     }
     return BarChart(
-      title: "Routing policies: \(traceName)", subtitle: "simulated model \(model), \(trace.requests.count) requests",
+      title: "Routing policies: \(traceName)",
+      subtitle: "simulated model \(model), \(trace.requests.count) requests, warm-up included",
       rows: rows.map { "\($0.policy) \($0.workers)" },
       panels: [
         panel("TTFT p50", "ms") { $0.firstToken.p50 * 1000 }, panel("TTFT p99", "ms") { $0.firstToken.p99 * 1000 },
