@@ -73,7 +73,10 @@ public final class RequestRouter: Sendable {
   public func run() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.registry.run() }
-      for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+      // Whoever waits where requests come in is not woken on another thread.
+      await withTaskExecutorPreference(executor) {
+        for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+      }
       jobsInput.finish()
       group.cancelAll()
     }

@@ -23,7 +23,7 @@ struct SimulatedClusterTests {
   }
 
   @Test func aRequestGoesThroughBothTiersAndIsFoundAgain() async throws {
-    try await Cluster.run(configuration()) { cluster in
+    try await ClusterHarness.Cluster.run(configuration()) { cluster in
       try await RouterClient.with(cluster.routers[0].grpc) { client in
         let first = try await client.generate(request(400))
         #expect(first.tokens.count == 24 && first.finish == .length && first.usage.cachedTokens == 0)
@@ -38,7 +38,7 @@ struct SimulatedClusterTests {
   }
 
   @Test func membersDieFreezeAndComeBackUnderTheirNames() async throws {
-    try await Cluster.run(configuration(decode: 2)) { cluster in
+    try await ClusterHarness.Cluster.run(configuration(decode: 2)) { cluster in
       let answer = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request(300)) }
       let victim = cluster.decode[0]
       let pid = victim.pid
@@ -64,7 +64,7 @@ struct SimulatedClusterTests {
     var bad = configuration()
     bad.model = ["--simulate", "no-such-model"]
     do {
-      try await Cluster.run(bad) { _ in }
+      try await ClusterHarness.Cluster.run(bad) { _ in }
       Issue.record("a cluster without a model started")
     } catch let error as ServingError {
       #expect(error.message.contains("no-such-model"))
