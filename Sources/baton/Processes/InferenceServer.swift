@@ -19,6 +19,7 @@ struct InferenceServer: Service {
     do {
       var configuration = try settings.serverTransport()
       configuration.runsHandlersOnQueue = true
+      configuration.sendsAhead = true
       let transport = try LibGRPCServerTransport(
         address: settings.listen, configuration: configuration, queue: queue)
       let name = Baton_V1_Inference.descriptor.fullyQualifiedService
