@@ -41,7 +41,7 @@ struct RouterAssembly {
     }
     router = RequestRouter(
       models: [model], directory: directory, staticWorkers: workers,
-      channels: try settings.server.channels(tokensQueue: queue), configuration: configuration,
+      channels: try settings.server.channels(queue: queue), configuration: configuration,
       executor: queue.executor, metrics: registry, logger: logger)
     inference = try InferenceServer(router: router, settings: settings.server, queue: queue)
     if let listen = try settings.server.httpListener() {

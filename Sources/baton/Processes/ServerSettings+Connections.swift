@@ -24,14 +24,14 @@ extension ServerSettings {
   ///
   /// - Parameters:
   ///   - blockBytes: the size of the blocks that come over them.
-  ///   - tokensQueue: serves those that carry tokens; a new one where nil.
-  func channels(blockBytes: Int = 0, tokensQueue: CompletionQueue? = nil) throws(ServingError) -> ChannelPool {
+  ///   - queue: serves them; where nil, tokens and blocks have one of their own each.
+  func channels(blockBytes: Int = 0, queue: CompletionQueue? = nil) throws(ServingError) -> ChannelPool {
     var configuration = ChannelPool.Configuration()
     let largest = blockBytes + (64 << 10)
     configuration.limits.maxReceiveMessageBytes = max(configuration.limits.maxReceiveMessageBytes, largest)
     if let tls { configuration.security = try tls.clientSecurity() }
     if let authToken { configuration.interceptors = [try AuthenticationInterceptor(token: authToken)] }
-    return try ChannelPool(configuration: configuration, tokensQueue: tokensQueue)
+    return try ChannelPool(configuration: configuration, queue: queue)
   }
 
   /// The directory in Redis, when one is configured; changes of its health are logged.
