@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer bench-serving chaos lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer bench-serving bench-cluster chaos lint format tidy sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -52,6 +52,9 @@ bench-peer: build ## Beside llama.cpp, which is built outside the checkout (an h
 bench-serving: build ## Served load beside vLLM and llama.cpp, and baton's own comparisons (an hour; ARGS="--quick --only shared-prefix" for less)
 	@scripts/deps peers
 	@scripts/bench-serving $(ARGS)
+
+bench-cluster: build ## Routing, router, directory and hand-off with simulated workers, against their bars (ARGS="--only router" for less)
+	@scripts/bench-cluster $(ARGS)
 
 chaos: build model ## Ten minutes of faults under load: no wrong answer, no hang, no leak (SEED=n DURATION=seconds for others)
 	@mkdir -p .bench

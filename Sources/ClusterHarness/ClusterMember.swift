@@ -137,18 +137,6 @@ public final class ClusterMember: Sendable {
   // MARK: What it takes
 
   /// Processor time of the present life, in and for it.
-  public var processorSeconds: Double {
-    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
-      let end = text.lastIndex(of: ")")
-    else { return 0 }
-    let fields = text[end...].split(separator: " ")
-    guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
-    return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
-  }
-
-  public var residentBytes: Int {
-    guard let text = try? String(contentsOfFile: "/proc/\(pid)/statm", encoding: .utf8) else { return 0 }
-    let fields = text.split(separator: " ")
-    return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
-  }
+  public var processorSeconds: Double { ProcessAccount.processorSeconds(of: pid) }
+  public var residentBytes: Int { ProcessAccount.residentBytes(of: pid) }
 }

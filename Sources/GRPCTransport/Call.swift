@@ -144,6 +144,32 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
     }
   }
 
+  /// Sends one message, and waits only for the one before it: one at most is under way.
+  ///
+  /// - Returns: false where the call has ended.
+  /// - Throws: `RPCError` with code `cancelled` when the task is cancelled.
+  func sendAhead(_ bytes: GRPCBytes) async throws -> Bool {
+    guard try await waitUntilSent() else { return false }
+    let buffer = bytes.storage.makeByteBuffer()
+    defer { grpc_byte_buffer_destroy(buffer) }
+    return start(.sending, count: 1) { fillSend($0, buffer) }
+  }
+
+  /// Waits until flow control has accepted what was sent.
+  ///
+  /// - Returns: false where the call has ended.
+  /// - Throws: `RPCError` with code `cancelled` when the task is cancelled.
+  func waitUntilSent() async throws -> Bool {
+    let stopped = RPCError(code: .cancelled, message: "the task that writes the stream was cancelled")
+    if Task.isCancelled { throw stopped }
+    if isIdle(.sending) { return true }
+    switch await wait(for: .sending) {
+    case .completed(let succeeded): return succeeded
+    case .cancelled: throw stopped
+    case .misused: throw RPCError(code: .internalError, message: "two tasks write one stream")
+    }
+  }
+
   /// Ends the call with a status of our own, at once. Does nothing once it has ended.
   func cancel(_ code: RPCError.Code = .cancelled, _ message: String = "the call was cancelled") {
     _ = grpc_call_cancel_with_status(raw, grpc_status_code(Int32(code.rawValue)), message, nil)

@@ -17,6 +17,10 @@ extension LibGRPCServerTransport {
     /// compute for long: halves the latency of short calls.
     public var runsHandlersOnQueue = false
 
+    /// Whether a handler that has written a message goes on at once, and waits before it writes the next one. Only where
+    /// messages own their bytes: what lends memory has to know when it was sent.
+    public var sendsAhead = false
+
     public init() {}
   }
 }

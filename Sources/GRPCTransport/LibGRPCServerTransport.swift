@@ -148,7 +148,9 @@ public final class LibGRPCServerTransport: ServerTransport {
     }
     let inbound = ServerInbound(
       call: call, metadata: metadata, isSingle: descriptor.type.map { !$0.isRequestStreaming } ?? false)
-    let outbound = ServerOutbound(call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false)
+    let outbound = ServerOutbound(
+      call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false,
+      sendsAhead: configuration.sendsAhead)
     await withServerContextRPCCancellationHandle { cancellation in
       var context = ServerContext(
         descriptor: descriptor, remotePeer: call.peer, localPeer: address, cancellation: cancellation)

@@ -15,11 +15,13 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
 
   private let call: Call
   private let isSingle: Bool
+  private let sendsAhead: Bool
   private let state = Lock(State())
 
-  init(call: Call, isSingle: Bool) {
+  init(call: Call, isSingle: Bool, sendsAhead: Bool) {
     self.call = call
     self.isSingle = isSingle
+    self.sendsAhead = sendsAhead
   }
 
   func write(_ element: Element) async throws {
@@ -29,6 +31,8 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
     case .message(let bytes):
       try await write(message: bytes)
     case .status(let status, let metadata):
+      // What was written before it goes before it.
+      if sendsAhead { _ = try? await call.waitUntilSent() }
       try end(status, metadata)
     }
   }
@@ -71,7 +75,7 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
       return !state.sentHead
     }
     if needsHead { try call.sendHead([:]) }
-    guard try await call.send(bytes) else {
+    guard try await sendsAhead ? call.sendAhead(bytes) : call.send(bytes) else {
       throw RPCError(code: .cancelled, message: "the client cancelled the call, or is gone")
     }
   }

@@ -60,14 +60,21 @@ public final class ChannelPool: Sendable {
   private let now: @Sendable () -> ContinuousClock.Instant
   private let state = Lock(State())
 
-  /// - Parameter now: the clock, for tests.
+  /// - Parameters:
+  ///   - queue: serves all connections; where nil, those that carry tokens and those that carry blocks have one of their own
+  ///     each. The library lets any queue's thread wait for the sockets of all: with one thread nobody wakes another.
+  ///   - now: the clock, for tests.
   /// - Throws: `ServingError` where no threads can be had.
   public convenience init(
-    configuration: Configuration = .init(), now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    configuration: Configuration = .init(), queue: CompletionQueue? = nil,
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
   ) throws(ServingError) {
     let queues: [Purpose: CompletionQueue]
     do {
-      queues = [.tokens: try CompletionQueue(name: "grpc-tokens"), .blocks: try CompletionQueue(name: "grpc-blocks")]
+      queues = [
+        .tokens: try queue ?? CompletionQueue(name: "grpc-tokens"),
+        .blocks: try queue ?? CompletionQueue(name: "grpc-blocks"),
+      ]
     } catch {
       throw ServingError(any: error)
     }

@@ -166,6 +166,24 @@ struct CallTests {
     }
   }
 
+  @Test func messagesSentAheadArriveInOrderAndBeforeTheStatus() async throws {
+    var server = LibGRPCServerTransport.Configuration()
+    server.sendsAhead = true
+    try await withPair(server: server) { client, _ in
+      let down = try await client.callDown(count: 300, size: 700)
+      #expect(down == (0..<300).map { .pattern(700, seed: $0) })
+      // More than a stream's window.
+      let large = try await client.callDown(count: 3, size: 4 << 20)
+      #expect(large == (0..<3).map { .pattern(4 << 20, seed: $0) })
+      let late = await status { _ = try await client.callDown(count: 3, size: 10, code: 15) }
+      #expect(late?.code == .dataLoss)
+      let none = try await client.callDown(count: 0, size: 0).isEmpty
+      #expect(none)
+      let both = try await client.callBoth((0..<20).map { .pattern(10 * $0, seed: $0) })
+      #expect(both == (0..<20).map { .pattern(10 * $0, seed: $0) })
+    }
+  }
+
   @Test func limitsOfOneCallHold() async throws {
     try await withPair { client, _ in
       var options = CallOptions.defaults

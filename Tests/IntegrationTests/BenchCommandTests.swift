@@ -6,7 +6,7 @@ extension CommandLineTests {
   @Test func benchNamesItsSubcommands() async throws {
     let help = try await run(["bench", "--help"])
     #expect(help.code == 0)
-    for name in ["engine", "paged", "sweep", "speculation", "latency", "offload"] {
+    for name in ["engine", "paged", "sweep", "speculation", "latency", "offload", "cluster", "router"] {
       #expect(help.output.contains("  \(name) "))
       let own = try await run(["bench", name, "--help"])
       #expect(own.code == 0 && own.output.contains("USAGE: baton bench \(name)"))
@@ -91,5 +91,55 @@ extension CommandLineTests {
     #expect(outcome.code == 0, "\(outcome.errors)")
     #expect(outcome.output.hasPrefix("<svg") && outcome.output.contains(">block_size<"))
     #expect(outcome.output.contains(">8<") && outcome.output.contains(">32<"))
+  }
+
+  @Test(arguments: [
+    (["cluster", "--policy", "prefix,nearest"], "nearest"), (["cluster", "--workers", "4"], "--workers"),
+    (["cluster", "--workers", "4:0"], "--workers"), (["cluster", "--rate", "0"], "--rate"),
+    (["cluster", "--slo-itl", "-1"], "--slo-itl"), (["router", "--streams", "0"], "--streams"),
+    (["router", "--seconds", "500"], "--seconds"), (["cluster", "--rate", "1000000", "--seconds", "1000"], "million"),
+  ])
+  func clustersRefuseWhatTheyCannotRun(options: [String], message: String) async throws {
+    let outcome = try await run(["bench"] + options)
+    #expect(outcome.code == 64 && outcome.errors.contains(message), "\(outcome.errors)")
+  }
+
+  @Test func anUnknownTraceIsNotFound() async throws {
+    let outcome = try await run(["bench", "cluster", "--trace", "no-such-trace"])
+    #expect(outcome.code == 66 && outcome.errors.contains("chats, documents, mixed"), "\(outcome.errors)")
+  }
+
+  @Test(.enabled(if: TestFiles.redis != nil, "needs redis-server"))
+  func policiesAreComparedOverSimulatedWorkers() async throws {
+    let chart = FileManager.default.temporaryDirectory.appending(path: "baton-\(UUID().uuidString).svg")
+    defer { try? FileManager.default.removeItem(at: chart) }
+    let outcome = try await run([
+      "bench", "cluster", "--policy", "prefix,round_robin", "--workers", "2:2", "--simulate", "free", "--rate", "12",
+      "--seconds", "3", "--warm-up", "0", "--json", "-", "--svg", chart.path,
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    let rows = report["results"] as? [[String: Any]] ?? []
+    #expect(rows.compactMap { $0["policy"] as? String } == ["prefix", "round_robin"])
+    for row in rows {
+      let figures = row["figures"] as? [String: Any] ?? [:]
+      #expect(figures["successRate"] as? Double == 1, "\(figures["failures"] ?? "")")
+      let hits = figures["hitRate"] as? Double ?? -1
+      #expect(hits > 0 && hits <= figures["perfectHitRate"] as? Double ?? 0)
+      #expect(figures["imbalance"] as? Double ?? 0 >= 1)
+    }
+    #expect((report["bars"] as? [Any])?.isEmpty == false)
+    #expect(try String(contentsOf: chart, encoding: .utf8).hasPrefix("<svg"))
+  }
+
+  @Test(.enabled(if: TestFiles.redis != nil, "needs redis-server"))
+  func aRouterIsMeasuredAlone() async throws {
+    let outcome = try await run([
+      "bench", "router", "--pairs", "3", "--streams", "8", "--workers", "2", "--offered", "400", "--seconds", "0.5",
+      "--json", "-",
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    #expect((report["bars"] as? [Any])?.isEmpty == false)
   }
 }

@@ -37,8 +37,8 @@ struct WorkerSelectorTests {
   }
 
   @Test func loadOutweighsAShorterSaving() {
-    #expect(decode([candidate("a", cached: CachedPrefix(device: 30), active: 31), candidate("b")]) == "b")
-    #expect(decode([candidate("a", cached: CachedPrefix(device: 30), active: 29), candidate("b")]) == "a")
+    #expect(decode([candidate("a", cached: CachedPrefix(device: 30), active: 31 * 8), candidate("b")]) == "b")
+    #expect(decode([candidate("a", cached: CachedPrefix(device: 30), active: 29 * 8), candidate("b")]) == "a")
     #expect(decode([candidate("a", cached: CachedPrefix(device: 30), pending: 31), candidate("b")]) == "b")
     #expect(decode([candidate("a", cached: CachedPrefix(device: 30), waiting: 8), candidate("b")]) == "b")
   }
@@ -71,7 +71,7 @@ struct WorkerSelectorTests {
 
   @Test func doubtfulWorkersAreALastResort() {
     #expect(
-      decode([candidate("a", cached: CachedPrefix(device: 100), doubtful: true), candidate("b", active: 500)]) == "b")
+      decode([candidate("a", cached: CachedPrefix(device: 100), doubtful: true), candidate("b", active: 900)]) == "b")
     #expect(decode([candidate("a", doubtful: true)]) == "a")
   }
 
@@ -158,5 +158,21 @@ struct WorkerSelectorTests {
       (0..<6).map { select(workers, policy: .roundRobin, turn: $0)?.decode.id.value } == ["a", "b", "c", "a", "b", "c"])
     let random = Set((0..<50).compactMap { select(workers, policy: .random, turn: $0)?.decode.id.value })
     #expect(random == ["a", "b", "c"])
+  }
+
+  /// Neither load nor prefixes nor the prompt's own hash decide: it would not be what other policies are compared with.
+  @Test func bothTiersTakeTurns() {
+    let workers = [
+      candidate("d0"), candidate("d1"), candidate("p0", .prefill, pending: 50),
+      candidate("p1", .prefill, cached: CachedPrefix(device: 90)), candidate("p2", .prefill),
+    ]
+    let turns = (0..<4).map { select(workers, policy: .roundRobin, turn: $0, affinity: 99) }
+    #expect(turns.map { $0?.decode.id.value } == ["d0", "d1", "d0", "d1"])
+    #expect(
+      turns.map { $0?.prefill.map(\.id.value) ?? [] } == [
+        ["p0", "p1", "p2"], ["p1", "p2", "p0"], ["p2", "p0", "p1"], ["p0", "p1", "p2"],
+      ])
+    let random = Set((0..<50).compactMap { select(workers, policy: .random, turn: $0)?.prefill.first?.id.value })
+    #expect(random == ["p0", "p1", "p2"])
   }
 }

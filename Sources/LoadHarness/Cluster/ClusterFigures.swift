@@ -43,10 +43,14 @@ public struct ClusterFigures: Codable, Hashable, Sendable {
   /// Reasons of failures, the first few.
   public var failures: [String]
 
-  /// - Parameter busySeconds: what each worker computed, by tier.
-  public init(_ results: [ClusterResult], goal: Goal, blockSize: Int, busySeconds: [[Double]]) {
+  /// - Parameters:
+  ///   - all: of the warm-up too.
+  ///   - warmUp: seconds; requests of the trace before it are not counted.
+  ///   - busySeconds: what each worker computed after the warm-up, by tier.
+  public init(_ all: [ClusterResult], warmUp: Double = 0, goal: Goal, blockSize: Int, busySeconds: [[Double]]) {
+    let results = all.filter { $0.request.arrival >= warmUp }
     let good = results.filter { $0.failure == nil }
-    let end = good.map(\.end).max() ?? 0
+    let end = (good.map(\.end).max() ?? warmUp) - warmUp
     let kept = good.filter { $0.meets(firstToken: goal.firstToken, gap: goal.gap) }.count
     let promptTokens = good.reduce(0) { $0 + $1.prompt.count }
     requests = results.count
@@ -57,7 +61,7 @@ public struct ClusterFigures: Codable, Hashable, Sendable {
     firstToken = Spread(good.map(\.firstTokenSeconds))
     gap = Spread(good.flatMap(\.gaps))
     hitRate = Self.ratio(good.reduce(0) { $0 + $1.cachedTokens }, promptTokens)
-    perfectHitRate = PerfectCache.hitRate(of: results, blockSize: blockSize)
+    perfectHitRate = PerfectCache.hitRate(of: all, blockSize: blockSize, from: warmUp)
     imbalance = busySeconds.map(Self.imbalance).max() ?? 0
     failures = Array(Set(results.compactMap(\.failure)).sorted().prefix(5))
   }

@@ -3,8 +3,10 @@
 public struct ClusterRecipe: Codable, Hashable, Sendable {
   public var name: String
   public var seed: UInt64
-  /// Requests arrive within it.
+  /// Requests arrive within it, those of the warm-up first.
   public var seconds: Double
+  /// Chats have just begun then, and fewer messages come than later: these requests are sent, but not counted.
+  public var warmUpSeconds: Double
   /// In the mean, once as many chats begin as end; whether or not the answers keep up.
   public var requestsPerSecond: Double
   /// Tokens of a prompt and its answer at most; a chat ends before it has more.
@@ -34,7 +36,7 @@ public struct ClusterRecipe: Codable, Hashable, Sendable {
   /// A prompt has about 3,000 tokens in the mean. Sent to any of eight workers it finds less than half of itself there: 1,700
   /// tokens to compute, 0.18 s with its step, so that eight workers are busy for 0.63 of the time at 28 requests a second.
   public static let chats = ClusterRecipe(
-    name: "chats", seed: 1, seconds: 45, requestsPerSecond: 28, longestContext: 16_384, tenants: 12,
+    name: "chats", seed: 1, seconds: 55, warmUpSeconds: 25, requestsPerSecond: 28, longestContext: 16_384, tenants: 12,
     systemPrompt: LengthDistribution(median: 1500, spread: 0.4, least: 400, most: 4000), chatShare: 1,
     turns: LengthDistribution(median: 6, spread: 0.5, least: 2, most: 14),
     message: LengthDistribution(median: 200, spread: 1, least: 16, most: 3000),
@@ -43,7 +45,8 @@ public struct ClusterRecipe: Codable, Hashable, Sendable {
 
   /// Documents of about 8,000 tokens that are asked again and again, as contracts, manuals and repositories are.
   public static let documents = ClusterRecipe(
-    name: "documents", seed: 2, seconds: 45, requestsPerSecond: 12, longestContext: 24_576, tenants: 4,
+    name: "documents", seed: 2, seconds: 45, warmUpSeconds: 10, requestsPerSecond: 12, longestContext: 24_576,
+    tenants: 4,
     systemPrompt: .fixed(1), chatShare: 0, turns: .fixed(1), message: .fixed(1), answer: .fixed(1), pauseSeconds: 1,
     secondsPerToken: 0.012, documents: 48,
     document: LengthDistribution(median: 8000, spread: 0.5, least: 2000, most: 20_000),

@@ -20,12 +20,16 @@ public struct PerfectCache: Sendable {
   }
 
   /// The share of the prompts' tokens that are found, each request knowing all earlier ones.
-  public static func hitRate(of results: [ClusterResult], blockSize: Int) -> Double {
+  ///
+  /// - Parameter start: seconds; requests of the trace before it are known, but not counted.
+  public static func hitRate(of results: [ClusterResult], blockSize: Int, from start: Double = 0) -> Double {
     var cache = PerfectCache(blockSize: blockSize)
     var (cached, total) = (0, 0)
     for result in results.sorted(by: { $0.submitted < $1.submitted }) where result.failure == nil {
-      cached += cache.cachedTokens(of: result.prompt, salt: result.request.cacheSalt)
-      total += result.prompt.count
+      if result.request.arrival >= start {
+        cached += cache.cachedTokens(of: result.prompt, salt: result.request.cacheSalt)
+        total += result.prompt.count
+      }
       cache.insert(result.prompt + result.tokens, salt: result.request.cacheSalt)
     }
     return total == 0 ? 0 : Double(cached) / Double(total)

@@ -35,6 +35,17 @@ public struct MetricsSnapshot: Sendable {
     return found.isEmpty ? nil : found.reduce(0) { $0 + $1.value }
   }
 
+  /// The mean of what a histogram counted since the process's start; nil when that is nothing.
+  public func mean(_ name: String) -> Double? {
+    guard let count = value(name + "_count"), count > 0, let sum = value(name + "_sum") else { return nil }
+    return sum / count
+  }
+
+  /// The upper bound of the histogram's bucket that the quantile lies in; nil when nothing was counted.
+  public func quantile(_ share: Double, of name: String) -> Double? {
+    MetricDistribution(cumulated: buckets(name))?.quantile(share).upper
+  }
+
   /// Cumulated counts by upper bound, ascending, summed over all series of the histogram.
   func buckets(_ name: String) -> [(bound: Double, count: Double)] {
     var counts: [Double: Double] = [:]

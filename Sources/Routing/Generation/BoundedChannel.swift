@@ -8,12 +8,36 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     case cancelled
   }
 
+  /// Who may wait. No key path: in a generic type it would be looked up anew at each use.
+  private enum Waiter {
+    case consumer
+    case producer
+    case watcher
+  }
+
   private struct State {
     var buffer: [Element] = []
     var outcome = Outcome.open
     var consumer: CheckedContinuation<Void, Never>?
     var producer: CheckedContinuation<Void, Never>?
     var watcher: CheckedContinuation<Void, Never>?
+
+    subscript(waiter: Waiter) -> CheckedContinuation<Void, Never>? {
+      get {
+        switch waiter {
+        case .consumer: consumer
+        case .producer: producer
+        case .watcher: watcher
+        }
+      }
+      set {
+        switch waiter {
+        case .consumer: consumer = newValue
+        case .producer: producer = newValue
+        case .watcher: watcher = newValue
+        }
+      }
+    }
   }
 
   private enum Step<Value: Sendable>: Sendable {
@@ -80,11 +104,19 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     for continuation in waiting { continuation?.resume() }
   }
 
-  func next() async throws(ServingError) -> Element? {
+  /// - Parameter absorb: takes a waiting element into the one before it, or returns false. Called in the channel's lock.
+  func next(
+    absorbing absorb: @Sendable (inout Element, Element) -> Bool = { _, _ in false }
+  ) async throws(ServingError) -> Element? {
     while true {
       if Task.isCancelled { cancel() }
       let (step, waiting) = state.withLock { state -> (Step<Element?>, CheckedContinuation<Void, Never>?) in
-        if !state.buffer.isEmpty { return (.value(state.buffer.removeFirst()), state.producer.take()) }
+        if var element = state.buffer.first {
+          var count = 1
+          while count < state.buffer.count, absorb(&element, state.buffer[count]) { count += 1 }
+          state.buffer.removeFirst(count)
+          return (.value(element), state.producer.take())
+        }
         switch state.outcome {
         case .open: return (.wait, nil)
         case .cancelled: return (.failure(Self.consumerGone), nil)
@@ -127,7 +159,7 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     await suspend(
       unless: { state in
         if case .open = state.outcome { false } else { true }
-      }, as: \.watcher)
+      }, as: .watcher)
   }
 
   private func waitForRoom() async {
@@ -135,7 +167,7 @@ final class BoundedChannel<Element: Sendable>: Sendable {
       unless: { state in
         guard case .open = state.outcome else { return true }
         return state.buffer.count < self.capacity
-      }, as: \.producer)
+      }, as: .producer)
   }
 
   private func waitForElementOrEnd() async {
@@ -143,27 +175,27 @@ final class BoundedChannel<Element: Sendable>: Sendable {
       unless: { state in
         guard case .open = state.outcome else { return true }
         return !state.buffer.isEmpty
-      }, as: \.consumer)
+      }, as: .consumer)
   }
 
-  /// Parks the task in `slot` until it is resumed from there, unless the condition holds already or the task is
+  /// Parks the task as `waiter` until it is resumed from there, unless the condition holds already or the task is
   /// cancelled.
   private func suspend(
     unless ready: @Sendable (State) -> Bool,
-    as slot: WritableKeyPath<State, CheckedContinuation<Void, Never>?> & Sendable
+    as waiter: Waiter
   ) async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let parked = state.withLock { state -> Bool in
           if Task.isCancelled || ready(state) { return false }
-          precondition(state[keyPath: slot] == nil, "a channel has one task at each end")
-          state[keyPath: slot] = continuation
+          precondition(state[waiter] == nil, "a channel has one task at each end")
+          state[waiter] = continuation
           return true
         }
         if !parked { continuation.resume() }
       }
     } onCancel: {
-      let parked = state.withLock { $0[keyPath: slot].take() }
+      let parked = state.withLock { $0[waiter].take() }
       parked?.resume()
     }
   }

@@ -25,6 +25,11 @@ public struct GenerationRequest: Sendable {
       case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
       }
     }
+
+    /// A few hashes take less time than to wake a thread for them.
+    var isQuicklyPrepared: Bool {
+      if case .tokens(let tokens) = self { tokens.count <= 1024 } else { false }
+    }
   }
 
   /// Drawn by the router when nil.

@@ -24,12 +24,15 @@ public struct GenerationUpdates: AsyncSequence, Sendable {
   public struct Iterator: AsyncIteratorProtocol {
     fileprivate let consumer: Consumer
 
-    public mutating func next() async throws(ServingError) -> GenerationUpdate? { try await consumer.channel.next() }
+    /// Updates that wait because the consumer is behind come as one.
+    public mutating func next() async throws(ServingError) -> GenerationUpdate? {
+      try await consumer.channel.next { $0.absorb($1) }
+    }
 
     public mutating func next(
       isolation actor: isolated (any Actor)?
     ) async throws(ServingError) -> GenerationUpdate? {
-      try await consumer.channel.next()
+      try await consumer.channel.next { $0.absorb($1) }
     }
   }
 

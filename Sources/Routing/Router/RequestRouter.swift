@@ -23,6 +23,7 @@ public final class RequestRouter: Sendable {
   private let planner: RoutePlanner
   private let watch: StallWatch
   private let promptThreads: PromptThreads
+  private let executor: (any TaskExecutor)?
   private let clock: ServingClock
   private let logger: Logger
   private let jobs: AsyncStream<GenerationJob>
@@ -36,16 +37,19 @@ public final class RequestRouter: Sendable {
   /// - Parameters:
   ///   - directory: nil to live on `staticWorkers` and the router's own memory alone.
   ///   - staticWorkers: workers to ask about themselves, beside those with a lease.
+  ///   - executor: carries the requests; nil is the global one.
   public init(
     models: [ServedModel], directory: (any BlockDirectory)?, staticWorkers: [ServerAddress] = [],
     channels: ChannelPool, configuration: RoutingConfiguration = RoutingConfiguration(),
-    metrics registry: MetricsRegistry = MetricsRegistry(), logger: Logger = Logger(label: "baton.router"),
+    executor: (any TaskExecutor)? = nil, metrics registry: MetricsRegistry = MetricsRegistry(),
+    logger: Logger = Logger(label: "baton.router"),
     clock: ServingClock = .continuous
   ) {
     served = models
     self.directory = directory
     self.channels = channels
     self.configuration = configuration
+    self.executor = executor
     self.logger = logger
     self.clock = clock
     let fixed = StaticWorkers(addresses: staticWorkers, channels: channels, clock: clock)
@@ -77,7 +81,10 @@ public final class RequestRouter: Sendable {
   public func run() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.registry.run() }
-      for await job in jobs { group.addTask { await self.carry(job) } }
+      // Whoever waits where requests come in is not woken on another thread.
+      await withTaskExecutorPreference(executor) {
+        for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+      }
       jobsInput.finish()
       group.cancelAll()
     }
@@ -171,13 +178,14 @@ public final class RequestRouter: Sendable {
     _ request: GenerationRequest, now: ContinuousClock.Instant
   ) async throws(ServingError) -> PreparedRequest {
     let blockSizes = Set(registry.workers.map(\.record.blockSize))
+    let make = { @Sendable [served, configuration] () throws(ServingError) -> PreparedRequest in
+      // Whoever went away while it waited here shall not hold the others up.
+      if Task.isCancelled { throw ServingError(.cancelled, "the request was cancelled") }
+      return try PreparedRequest(
+        request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
+    }
     do throws(ServingError) {
-      return try await promptThreads.run { [served, configuration] () throws(ServingError) -> PreparedRequest in
-        // Whoever went away while it waited here shall not hold the others up.
-        if Task.isCancelled { throw ServingError(.cancelled, "the request was cancelled") }
-        return try PreparedRequest(
-          request, models: served, blockSizes: blockSizes, timeout: configuration.requestTimeout, now: now)
-      }
+      return request.prompt.isQuicklyPrepared ? try make() : try await promptThreads.run(make)
     } catch {
       state.withLock { $0.inFlight -= 1 }
       throw error

@@ -33,6 +33,8 @@ struct RoutePlanner: Sendable {
 
   /// - Returns: nil when no worker can take the request.
   func plan(_ query: SelectionQuery, chains: inout Chains) async -> RoutingDecision? {
+    let start = clock.now
+    var lookups = Duration.zero
     var query = query
     query.turn = memory.nextTurn()
     let workers = registry.workers.filter { $0.record.model == query.model && !$0.record.isDraining }
@@ -42,7 +44,10 @@ struct RoutePlanner: Sendable {
     for (digest, holders) in layouts.sorted(by: { $0.key < $1.key }) {
       let hashes = chains.chain(blockSize: holders[0].record.blockSize)
       if let first = hashes.first { query.affinity ^= first.low }
-      guard let found = await lookUp(digest, hashes, holders) else {
+      let asked = clock.now
+      let found = await lookUp(digest, hashes, holders)
+      lookups += asked.duration(to: clock.now)
+      guard let found else {
         prefixes = nil
         continue
       }
@@ -50,7 +55,9 @@ struct RoutePlanner: Sendable {
     }
     for worker in workers { _ = chains.chain(blockSize: worker.record.blockSize) }
     let candidates = memory.candidates(workers, prefixes: prefixes, hashes: chains.hashes, now: clock.now)
-    return selector.select(candidates, for: query)
+    let decision = selector.select(candidates, for: query)
+    metrics.chose(seconds: (start.duration(to: clock.now) - lookups).inSeconds)
+    return decision
   }
 
   /// What the directory says; nil when it says nothing.

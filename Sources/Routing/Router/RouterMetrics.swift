@@ -18,6 +18,7 @@ struct RouterMetrics: Sendable {
   private static let blockBuckets: [Double] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
   private let lookupSeconds: Histogram
   private let lookupErrors: Counter
+  private let decisionSeconds: Histogram
   private let firstToken: Histogram
   private let duration: Histogram
 
@@ -44,6 +45,9 @@ struct RouterMetrics: Sendable {
       buckets: MetricBuckets.call)
     lookupErrors = registry.counter(
       "directory_lookup_errors", help: "Lookups that failed and were answered by the router's own memory.")
+    decisionSeconds = registry.histogram(
+      "router_decision_seconds", help: "Time to choose the workers of a request, the directory's answer not counted.",
+      buckets: MetricBuckets.decision)
     firstToken = registry.histogram(
       "router_time_to_first_token_seconds", help: "From a request's arrival to its first token.",
       buckets: MetricBuckets.timeToFirstToken)
@@ -80,6 +84,7 @@ struct RouterMetrics: Sendable {
     if failed { lookupErrors.increment() }
   }
 
+  func chose(seconds: Double) { decisionSeconds.observe(seconds) }
   func sawFirstToken(seconds: Double) { firstToken.observe(seconds) }
   func migrated() { migrations.increment() }
   func refused() { refusals.increment() }

@@ -6,6 +6,7 @@ final class RoutingMemory: Sendable {
   private struct State {
     var overlay: PrefixOverlay
     var ledger = InFlightLedger()
+    var recent: RecentWork
     var turn: UInt64 = 0
   }
 
@@ -20,7 +21,10 @@ final class RoutingMemory: Sendable {
 
   init(configuration: RoutingConfiguration) {
     self.configuration = configuration
-    state = Lock(State(overlay: PrefixOverlay(capacity: configuration.overlayCapacity)))
+    state = Lock(
+      State(
+        overlay: PrefixOverlay(capacity: configuration.overlayCapacity),
+        recent: RecentWork(lifetime: configuration.recentLifetime)))
   }
 
   func nextTurn() -> UInt64 {
@@ -45,7 +49,12 @@ final class RoutingMemory: Sendable {
       let routed = hashes.mapValues { chain in
         state.overlay.longestPrefixes(chain, incarnations: incarnations, since: since)
       }
-      return workers.map { worker in
+      let recent = workers.map { state.recent.blocks(of: $0.record.id, now: now) }
+      var least: [WorkerRole: Double] = [:]
+      for (worker, blocks) in zip(workers, recent) {
+        least[worker.record.role] = min(blocks, least[worker.record.role] ?? blocks)
+      }
+      return zip(workers, recent).map { worker, blocks in
         let id = worker.record.id
         var cached = prefixes?[id] ?? CachedPrefix()
         let overlay = routed[worker.record.blockSize]?[id] ?? 0
@@ -57,7 +66,7 @@ final class RoutingMemory: Sendable {
         let work = state.ledger.work(on: id, after: worker.reported.map { $0 - configuration.refreshInterval })
         return WorkerCandidate(
           record: worker.record, cached: cached, isForeseen: isForeseen, lendableBlocks: lendable,
-          unreported: work.new, own: work.all,
+          unreported: work.new, own: work.all, recentBlocks: blocks - (least[worker.record.role] ?? 0),
           isDoubtful: worker.isDoubtful(at: now))
       }
     }
@@ -74,8 +83,10 @@ final class RoutingMemory: Sendable {
       // What is asked only in case of need is not counted as asked: it would be a reason to name it the next time.
       guard !decision.isPrecaution, let prefill = decision.prefill.first?.reference else {
         let work = InFlightWork(prefillBlocks: decision.missingBlocks, activeBlocks: blocks)
+        state.recent.add(decision.missingBlocks, to: decode.id, now: now)
         return Tickets(decode: state.ledger.begin(work, on: decode.id, now: now))
       }
+      state.recent.add(decision.missingBlocks, to: prefill.id, now: now)
       state.overlay.insert(hashes, worker: prefill.id, incarnation: prefill.incarnation, now: now)
       return Tickets(
         decode: state.ledger.begin(InFlightWork(activeBlocks: blocks), on: decode.id, now: now),

@@ -13,6 +13,13 @@ public struct RoutingConfiguration: Sendable {
   public var fetchBlockCost = 0.5
   /// Fewer blocks are not fetched.
   public var fetchMinBlocks = 4
+  /// What a block of a running sequence adds to a worker's cost, beside one that is to be computed: it is read in each step,
+  /// which takes a small part of the time that computing it took.
+  public var activeBlockCost = 0.125
+  /// What a block adds that the worker lately computed …
+  public var recentBlockCost = 0.5
+  /// … and for how long: after this time it counts for 1/e.
+  public var recentLifetime: Duration = .seconds(20)
   /// What one waiting sequence adds to a worker's cost, in blocks, beside its prompt.
   public var waitingSequenceBlocks = 4.0
   /// A worker is passed over, while others are not, above this share of its blocks in use …

@@ -16,13 +16,15 @@ public struct WorkerCandidate: Sendable {
   public var unreported: InFlightWork
   /// … and all of this router's requests there.
   public var own: InFlightWork
+  /// Prompt blocks that this router lately gave it to compute, beyond those of the worker of its role that had the least.
+  public var recentBlocks: Double
   /// Unreachable of late, or without a lease: taken only when no other worker is left.
   public var isDoubtful: Bool
 
   public init(
     record: WorkerRecord, cached: CachedPrefix = CachedPrefix(), isForeseen: Bool = false,
-    lendableBlocks: Int? = nil,
-    unreported: InFlightWork = InFlightWork(), own: InFlightWork = InFlightWork(), isDoubtful: Bool = false
+    lendableBlocks: Int? = nil, unreported: InFlightWork = InFlightWork(), own: InFlightWork = InFlightWork(),
+    recentBlocks: Double = 0, isDoubtful: Bool = false
   ) {
     self.record = record
     self.cached = cached
@@ -30,6 +32,7 @@ public struct WorkerCandidate: Sendable {
     self.lendableBlocks = lendableBlocks ?? cached.device
     self.unreported = unreported
     self.own = own
+    self.recentBlocks = recentBlocks
     self.isDoubtful = isDoubtful
   }
 
@@ -45,7 +48,10 @@ public struct WorkerCandidate: Sendable {
   }
 
   func load(_ configuration: RoutingConfiguration) -> Double {
-    pendingBlocks + activeBlocks + Double(record.load.waitingSequences) * configuration.waitingSequenceBlocks
+    // What a prefill worker holds are the prompts that count as pending.
+    let active = record.role == .prefill ? 0 : activeBlocks
+    return pendingBlocks + configuration.activeBlockCost * active + configuration.recentBlockCost * recentBlocks
+      + Double(record.load.waitingSequences) * configuration.waitingSequenceBlocks
   }
 
   /// Whether the worker has so much to do that even a cached prompt should go elsewhere.

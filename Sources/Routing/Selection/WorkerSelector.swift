@@ -52,14 +52,19 @@ public struct WorkerSelector: Sendable {
   }
 
   private func choose(_ candidates: [WorkerCandidate], _ query: SelectionQuery) -> WorkerCandidate? {
-    let preferred = preferred(candidates)
+    ordered(preferred(candidates), query).first
+  }
+
+  /// The policy's own order, the first choice first.
+  private func ordered(_ candidates: [WorkerCandidate], _ query: SelectionQuery) -> [WorkerCandidate] {
     switch configuration.policy {
-    case .prefix, .leastLoaded: return ranked(preferred, query).first
+    case .prefix, .leastLoaded: return ranked(candidates, query)
     case .roundRobin, .random:
-      guard !preferred.isEmpty else { return nil }
-      let ordered = preferred.sorted { $0.record.id < $1.record.id }
+      guard !candidates.isEmpty else { return [] }
+      let ring = candidates.sorted { $0.record.id < $1.record.id }
       let draw = configuration.policy == .random ? Self.mix(query.turn &+ query.affinity) : query.turn
-      return ordered[Int(draw % UInt64(ordered.count))]
+      let start = Int(draw % UInt64(ring.count))
+      return Array(ring[start...] + ring[..<start])
     }
   }
 
@@ -117,7 +122,7 @@ public struct WorkerSelector: Sendable {
         candidate.record.role == .both && candidate.record.layoutDigest == decode.record.layoutDigest
       }
     }
-    let ranked = ranked(preferred(others), query)
+    let ranked = ordered(preferred(others), query)
     if decode.record.role == .both, let best = ranked.first {
       // Such a worker can do both; it hands the prompt away only when that is done sooner elsewhere.
       let here = decode.pendingBlocks + blocks(query, decode) - savedBlocks(decode)

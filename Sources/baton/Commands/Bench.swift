@@ -14,12 +14,15 @@ struct Bench: AsyncParsableCommand {
         baton bench chaos --model model.gguf
         baton bench latency --model model.gguf
         baton bench offload --model model.gguf
+        baton bench cluster --policy prefix,round_robin
+        baton bench router
+        baton bench directory
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
         baton bench speculation --model model.gguf --draft-model small.gguf
       """,
     subcommands: [
       BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
-      BenchChaos.self,
+      BenchChaos.self, BenchCluster.self, BenchRouter.self, BenchDirectory.self,
     ],
     defaultSubcommand: BenchEngine.self)
 }

@@ -15,11 +15,17 @@ struct InferenceServer: Service {
   private let livenessTimeout: Duration
 
   /// Binds the address; connections wait until `run()`.
-  init(router: RequestRouter, settings: ServerSettings) throws(ServingError) {
+  ///
+  /// - Parameter queue: serves the calls, and runs their handlers.
+  init(router: RequestRouter, settings: ServerSettings, queue: CompletionQueue) throws(ServingError) {
     self.router = router
     livenessTimeout = settings.livenessTimeout
     do {
-      let transport = try LibGRPCServerTransport(address: settings.listen, configuration: settings.serverTransport())
+      var configuration = try settings.serverTransport()
+      configuration.runsHandlersOnQueue = true
+      configuration.sendsAhead = true
+      let transport = try LibGRPCServerTransport(
+        address: settings.listen, configuration: configuration, queue: queue)
       let name = Baton_V1_Inference.descriptor.fullyQualifiedService
       let services: [any RegistrableRPCService] = [
         InferenceService(router: router), health, try ReflectionService(services: [name, "grpc.health.v1.Health"]),

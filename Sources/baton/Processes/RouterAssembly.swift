@@ -1,6 +1,7 @@
 import DecodeServer
 import Directory
 import Foundation
+import GRPCTransport
 import Logging
 import ModelRuntime
 import Observability
@@ -38,10 +39,18 @@ struct RouterAssembly {
     configuration.maximumBodyBytesInFlight = settings.maxBodyBytesInFlight
     var workers: [ServerAddress] = []
     for address in settings.workers { workers.append(try ServerAddress(address)) }
+    // Tokens come in and go out on one thread: none of them has to wake another.
+    let queue: CompletionQueue
+    do {
+      queue = try CompletionQueue(name: "grpc-router")
+    } catch {
+      throw ServingError(any: error)
+    }
     router = RequestRouter(
-      models: [model], directory: directory, staticWorkers: workers, channels: try settings.server.channels(),
-      configuration: configuration, metrics: registry, logger: logger)
-    inference = try InferenceServer(router: router, settings: settings.server)
+      models: [model], directory: directory, staticWorkers: workers,
+      channels: try settings.server.channels(queue: queue), configuration: configuration,
+      executor: queue.executor, metrics: registry, logger: logger)
+    inference = try InferenceServer(router: router, settings: settings.server, queue: queue)
     if let listen = try settings.server.httpListener() {
       http = OpenAIServer(
         configuration: OpenAIServerConfiguration(

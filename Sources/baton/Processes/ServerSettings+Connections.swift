@@ -22,14 +22,16 @@ extension ServerSettings {
 
   /// Connections to other processes, with the same trust and token as this one's own server.
   ///
-  /// - Parameter blockBytes: the size of the blocks that come over them.
-  func channels(blockBytes: Int = 0) throws(ServingError) -> ChannelPool {
+  /// - Parameters:
+  ///   - blockBytes: the size of the blocks that come over them.
+  ///   - queue: serves them; where nil, tokens and blocks have one of their own each.
+  func channels(blockBytes: Int = 0, queue: CompletionQueue? = nil) throws(ServingError) -> ChannelPool {
     var configuration = ChannelPool.Configuration()
     let largest = blockBytes + (64 << 10)
     configuration.limits.maxReceiveMessageBytes = max(configuration.limits.maxReceiveMessageBytes, largest)
     if let tls { configuration.security = try tls.clientSecurity() }
     if let authToken { configuration.interceptors = [try AuthenticationInterceptor(token: authToken)] }
-    return try ChannelPool(configuration: configuration)
+    return try ChannelPool(configuration: configuration, queue: queue)
   }
 
   /// The directory in Redis, when one is configured; changes of its health are logged.
