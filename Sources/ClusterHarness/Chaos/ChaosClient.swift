@@ -58,7 +58,9 @@ struct ChaosClient: Sendable {
   }
 
   private func sendHTTP(_ call: ChaosCall, to address: String, read: @escaping Reader) async throws {
-    let body = String(decoding: try JSONEncoder().encode(CompletionBody(call)), as: UTF8.self)
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    let body = String(decoding: try encoder.encode(CompletionBody(call)), as: UTF8.self)
     let (parts, input) = AsyncStream.makeStream(of: String.self)
     try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
@@ -82,7 +84,7 @@ struct ChaosClient: Sendable {
             guard case .choices(let choices) = event else { return true }
             for choice in choices where answer.samples.indices.contains(choice.index) {
               answer.samples[choice.index].text += choice.text
-              if let finish = choice.finish_reason { answer.samples[choice.index].finish = finish }
+              if let finish = choice.finishReason { answer.samples[choice.index].finish = finish }
             }
             if !read(answer) { return false }
           }
@@ -102,21 +104,21 @@ private struct CompletionBody: Encodable {
   var model: String
   var prompt: String
   var stream = true
-  var max_tokens: Int?
+  var maxTokens: Int?
   var temperature: Float
   var seed: UInt64?
   var n: Int
   var stop: [String]?
-  var ignore_eos: Bool
+  var ignoreEos: Bool
 
   init(_ call: ChaosCall) {
     model = call.model
     prompt = call.prompt
-    max_tokens = call.sampling.maxTokens
+    maxTokens = call.sampling.maxTokens
     temperature = call.sampling.temperature
     seed = call.sampling.seed
     n = call.sampling.n
     stop = call.sampling.stop.isEmpty ? nil : call.sampling.stop
-    ignore_eos = call.sampling.ignoreEOS
+    ignoreEos = call.sampling.ignoreEOS
   }
 }

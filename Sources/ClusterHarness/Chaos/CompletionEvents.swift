@@ -6,7 +6,7 @@ struct CompletionEvents {
   struct Choice: Decodable {
     var index: Int
     var text: String
-    var finish_reason: String?
+    var finishReason: String?
   }
 
   enum Event {
@@ -39,7 +39,9 @@ struct CompletionEvents {
         events.append(.done)
         continue
       }
-      let chunk = try JSONDecoder().decode(Chunk.self, from: Data(data.utf8))
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      let chunk = try decoder.decode(Chunk.self, from: Data(data.utf8))
       if let error = chunk.error { throw ServingError(.unavailable, error.message) }
       events.append(.choices(chunk.choices ?? []))
     }
