@@ -59,9 +59,12 @@ final class DecodeOutbox: Sendable {
     wake.yield()
   }
 
-  /// The request is done; `response` is sent with whatever outputs are left.
+  /// The request is done; `response` is sent with whatever outputs are left. What was given up lacks outputs: its failure
+  /// stays the last word.
   func finish(_ response: Baton_V1_DecodeResponse) {
-    state.withLock { $0.last = response }
+    state.withLock { state in
+      if state.failure == nil { state.last = response }
+    }
     wake.yield()
   }
 

@@ -27,7 +27,7 @@ public struct WorkerConfiguration: Sendable {
   public var livenessTimeout: Duration
   /// How long running streams may go on once the worker drains.
   public var drainTimeout: Duration
-  /// How long a draining worker goes on answering so that routers notice before it refuses.
+  /// How long a worker that drains stays at least, so that routers hear of it.
   public var drainNotice: Duration
 
   /// How long before the end of `drainTimeout` a stream that still runs is given up, so that it goes on elsewhere.

@@ -2,8 +2,13 @@ import ServingTypes
 
 /// The calls under way at a worker that hold blocks of it, so that it can leave without cutting them.
 public final class WorkerCalls: Sendable {
+  private struct Call {
+    var isWelcome: Bool
+    var onLeave: @Sendable () -> Void
+  }
+
   private struct State {
-    var calls: [UInt64: @Sendable () -> Void] = [:]
+    var calls: [UInt64: Call] = [:]
     var next: UInt64 = 0
     var isClosed = false
     var isLeaving = false
@@ -35,9 +40,9 @@ public final class WorkerCalls: Sendable {
     isWelcome: Bool = false, onLeave: @escaping @Sendable () -> Void
   ) throws(ServingError) -> UInt64 {
     let ticket = state.withLock { state -> UInt64? in
-      if state.isLeaving || state.isClosed && !isWelcome { return nil }
+      if state.isClosed && !isWelcome { return nil }
       state.next += 1
-      state.calls[state.next] = onLeave
+      state.calls[state.next] = Call(isWelcome: isWelcome, onLeave: onLeave)
       return state.next
     }
     guard let ticket else { throw Self.leaving }
@@ -50,7 +55,7 @@ public final class WorkerCalls: Sendable {
   public func close() { state.withLock { $0.isClosed = true } }
 
   /// Tells every call that is left to end.
-  /// - Returns: how many there were.
+  /// - Returns: how many of them a worker that drains refuses, and so gives up now.
   @discardableResult
   public func leave() -> Int {
     let calls = state.withLock { state in
@@ -58,8 +63,8 @@ public final class WorkerCalls: Sendable {
       state.isLeaving = true
       return Array(state.calls.values)
     }
-    for end in calls { end() }
-    return calls.count
+    for call in calls { call.onLeave() }
+    return calls.count { !$0.isWelcome }
   }
 
   /// Returns when no call is under way, at `deadline`, or when the task is cancelled.

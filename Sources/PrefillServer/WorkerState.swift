@@ -9,7 +9,7 @@ public final class WorkerState: Sendable {
   public let model: String
   /// Those of requests and of blocks.
   public let calls = WorkerCalls()
-  /// Of the requests that the worker sends to itself: they share no block with anybody's, and are not counted.
+  /// Of the requests that the worker sends to itself: they share no block with anybody's.
   public let selfTestSalt = "self-test-\(RequestID.random())"
   private let state: Lock<(address: String, isDraining: Bool, isReady: Bool)>
 

@@ -18,7 +18,8 @@ public final class LivenessProbes: Sendable {
 
   private enum Entry {
     case asking
-    case answered(Bool, asked: ContinuousClock.Instant)
+    /// Good for as long after the answer as it may take at most.
+    case answered(Bool, asked: ContinuousClock.Instant, at: ContinuousClock.Instant)
   }
 
   private struct Key: Hashable {
@@ -51,7 +52,7 @@ public final class LivenessProbes: Sendable {
       switch state[key] {
       case .asking: return .pending
       // What was said before the silence says nothing of it.
-      case .answered(let isAlive, let asked) where asked >= silence && asked + timeout > now:
+      case .answered(let isAlive, let asked, let answered) where asked >= silence && answered + timeout > now:
         return isAlive ? .alive : .dead
       case .answered, nil: break
       }
@@ -61,8 +62,9 @@ public final class LivenessProbes: Sendable {
     }
     if let known { return known }
     let isAlive = await ask(address, purpose)
+    let answered = clock.now
     // Who was cancelled has learnt nothing.
-    state.withLock { $0[key] = Task.isCancelled ? nil : .answered(isAlive, asked: now) }
+    state.withLock { $0[key] = Task.isCancelled ? nil : .answered(isAlive, asked: now, at: answered) }
     return isAlive ? .alive : .dead
   }
 

@@ -3,7 +3,7 @@ import Observability
 import ServingTypes
 
 /// Carries the trace of a request from call to call, in W3C's `traceparent` header: a server's handler runs in its caller's
-/// trace, or in a new one, and a client's call is a child of the trace it is made in.
+/// trace, where it has one, and a client's call is a child of the trace it is made in.
 public struct TraceInterceptor: ClientInterceptor, ServerInterceptor {
   private static let key = "traceparent"
 

@@ -49,6 +49,9 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
     case .chat(let chat): prompt = .chat(try chatMessages(chat))
     case nil: throw ServingError(.invalidArgument, "the request has neither text nor chat")
     }
+    let bytes = prompt.bytes
+    guard router.bodies.take(bytes) else { throw router.bodies.refusal(retryAfter: .seconds(1)) }
+    defer { router.bodies.give(bytes) }
     var response = Baton_V1_TokenizeResponse()
     response.ids = wireTokens(
       try await router.tokenize(prompt, model: request.model, isPlain: request.plain))

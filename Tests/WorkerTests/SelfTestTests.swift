@@ -116,6 +116,11 @@ import Testing
     var now = ContinuousClock.now
     judge.record(.passed, finishedRequests: 1, now: now)
     judge.record(.failed("why"), finishedRequests: 1, now: now)
+    #expect(judge.reason == nil, "once is no proof")
+    now += .seconds(1)
+    let isDueAgain = judge.isDue(finishedRequests: 5, now: now)
+    #expect(isDueAgain)
+    judge.record(.failed("why"), finishedRequests: 1, now: now)
     #expect(judge.reason == "why")
     now += .seconds(1)
     let isDue = judge.isDue(finishedRequests: 5, now: now)

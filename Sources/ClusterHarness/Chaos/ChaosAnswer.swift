@@ -17,8 +17,8 @@ public struct ChaosAnswer: Hashable, Sendable {
   public func begins(_ right: ChaosAnswer) -> Bool {
     samples.count == right.samples.count
       && zip(samples, right.samples).allSatisfy { mine, whole in
-        if let finish = mine.finish { return finish == whole.finish && mine.text == whole.text }
-        return whole.text.hasPrefix(mine.text)
+        if let finish = mine.finish { return finish == whole.finish && mine.text.utf8.elementsEqual(whole.text.utf8) }
+        return whole.text.utf8.starts(with: mine.text.utf8)
       }
   }
 }

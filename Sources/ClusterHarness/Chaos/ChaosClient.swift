@@ -61,14 +61,14 @@ struct ChaosClient: Sendable {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     let body = String(decoding: try encoder.encode(CompletionBody(call)), as: UTF8.self)
-    let (parts, input) = AsyncStream.makeStream(of: String.self)
+    let (parts, input) = AsyncStream.makeStream(of: [UInt8].self)
     try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
         defer { input.finish() }
         let answer: (status: Int, body: String)
         do {
           answer = try await HTTPClient(address: address).post("/v1/completions", json: body) { part in
-            input.yield(String(buffer: part))
+            input.yield(Array(buffer: part))
           }
         } catch {
           throw ServingError(.unavailable, "the connection broke: \(error)")

@@ -24,15 +24,18 @@ struct CompletionEvents {
     var error: Failure?
   }
 
-  private var rest = ""
+  private static let end = Data("\n\n".utf8)
+
+  /// Bytes, since a character may come in two parts.
+  private var rest = Data()
 
   /// - Throws: the error that the server sent in the stream.
-  mutating func take(_ text: String) throws -> [Event] {
-    rest += text
+  mutating func take(_ bytes: [UInt8]) throws -> [Event] {
+    rest += bytes
     var events: [Event] = []
-    while let end = rest.range(of: "\n\n") {
-      let line = rest[..<end.lowerBound]
-      rest.removeSubrange(..<end.upperBound)
+    while let end = rest.range(of: Self.end) {
+      let line = String(decoding: rest[..<end.lowerBound], as: UTF8.self)
+      rest = Data(rest[end.upperBound...])
       guard line.hasPrefix("data: ") else { continue }
       let data = line.dropFirst(6)
       if data == "[DONE]" {

@@ -48,7 +48,12 @@ public final class FaultProxy: Sendable {
           .connect(host: "127.0.0.1", port: target)
           .flatMap { server in
             server.eventLoop.makeCompletedFuture {
-              try core.value.join(client, server)
+              do {
+                try core.value.join(client, server)
+              } catch {
+                server.close(promise: nil)
+                throw error
+              }
             }
           }
           // A target that is down looks to the client as it would without a proxy: refused.

@@ -12,6 +12,8 @@ package struct ReadinessJudge: Sendable {
 
   private let configuration: SelfTestConfiguration
   private var finishedRequests: UInt64 = 0
+  /// In a row: a machine that stands still for a moment fails one test of each of its workers.
+  private var failures = 0
   private var nextTest: ContinuousClock.Instant?
   /// Why the worker is not ready; nil while it is.
   package private(set) var reason: String? = "no self-test has passed yet"
@@ -24,7 +26,7 @@ package struct ReadinessJudge: Sendable {
     let hasServed = count > finishedRequests
     finishedRequests = count
     // A client's answer proves as much, but for a worker that has just failed.
-    if hasServed, reason == nil { nextTest = now + configuration.interval }
+    if hasServed, reason == nil, failures == 0 { nextTest = now + configuration.interval }
     return nextTest.map { $0 <= now } ?? true
   }
 
@@ -32,10 +34,12 @@ package struct ReadinessJudge: Sendable {
   package mutating func record(_ outcome: Outcome, finishedRequests count: UInt64, now: ContinuousClock.Instant) {
     finishedRequests = count
     switch outcome {
-    case .passed: reason = nil
+    case .passed: (reason, failures) = (nil, 0)
     case .inconclusive: break
-    case .failed(let why): reason = why
+    case .failed(let why):
+      failures += 1
+      if reason != nil || failures > 1 { reason = why }
     }
-    nextTest = now + (reason == nil ? configuration.interval : configuration.retryInterval)
+    nextTest = now + (reason == nil && failures == 0 ? configuration.interval : configuration.retryInterval)
   }
 }

@@ -11,7 +11,7 @@ struct ReadinessWatch: Sendable {
   /// How often it is looked whether a test is due.
   private static let tick = Duration.milliseconds(500)
   /// Tokens computed during a test that did not end, from which on the engine is busy rather than broken.
-  private static let busyTokens: UInt64 = 64
+  private static let busyTokens: UInt64 = 16
 
   let configuration: SelfTestConfiguration
   let test: SelfTest

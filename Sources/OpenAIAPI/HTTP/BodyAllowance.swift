@@ -9,6 +9,11 @@ final class BodyAllowance {
 
   deinit { budget.give(taken) }
 
+  /// - Throws: `resourceExhausted` when so many bytes have no room now.
+  func check(_ count: Int) throws {
+    guard count <= budget.limit - budget.used else { throw budget.refusal(retryAfter: .seconds(1)) }
+  }
+
   /// Makes sure of so many bytes in all.
   /// - Throws: `resourceExhausted` when the others leave no room for them.
   func grow(to count: Int) throws {

@@ -62,8 +62,8 @@ final class HTTPExchange: @unchecked Sendable {  // safe: one task at a time use
       closesConnection = true
       throw tooLarge
     }
-    // Before any of it is read, where its size is known.
-    try refusing { try allowance.grow(to: headers[.contentLength].flatMap(Int.init) ?? 0) }
+    // Before any of it is read, where its size is known; but a client holds only what it sent.
+    try refusing { try allowance.check(headers[.contentLength].flatMap(Int.init) ?? 0) }
     if headers[.expect]?.lowercased() == "100-continue" {
       guard let writer = writer.take() else { throw Self.begunTwice }
       try await writer.writeInformationalHead(HTTPResponse(status: .continue))

@@ -9,6 +9,7 @@ public final class WorkerRegistry: Sendable {
     var leased: Roster
     var fixed: Roster
     var hasAnswered = false
+    var isRefreshing = false
     /// When the list was last looked at.
     var heartbeat: ContinuousClock.Instant
   }
@@ -46,7 +47,19 @@ public final class WorkerRegistry: Sendable {
     }
   }
 
+  /// Looks the list up, or waits for whoever does so already: a worker that dies with hundreds of streams causes one look.
   public func refresh() async {
+    let isFirst = state.withLock { state in
+      defer { state.isRefreshing = true }
+      return !state.isRefreshing
+    }
+    guard isFirst else {
+      while state.withLock({ $0.isRefreshing }) {
+        do { try await clock.sleep(for: .milliseconds(5)) } catch { return }
+      }
+      return
+    }
+    defer { state.withLock { $0.isRefreshing = false } }
     if let directory, let records = try? await directory.workers() {
       let now = clock.now
       state.withLock { $0.leased.merge(records, now: now) }

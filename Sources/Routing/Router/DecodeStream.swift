@@ -50,7 +50,7 @@ final class DecodeStream: Sendable {
       request: ClientRequest(message: message), options: options
     ) { response in
       for try await part in response.messages {
-        silence.pause()
+        try silence.pause()
         for failure in self.takeFailures(part) { onPrefillFailure(failure) }
         let (news, isFirst) = try self.take(part)
         if isFirst { onFirst() }

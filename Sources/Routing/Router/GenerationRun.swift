@@ -55,7 +55,6 @@ struct GenerationRun {
         try await waitForWorkers(after: failure)
         continue
       }
-      stranded = nil
       guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
       // Everything was delivered; only the summary is missing.
       if stream.progress.isComplete { return try await sink.send(summary(decision)) }
@@ -140,13 +139,14 @@ struct GenerationRun {
     // A call can't end before its deadline of its own accord, so that is the client's.
     if request.deadline <= clock.now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
     // What failed or refused it long ago may have recovered.
-    if budget.note(delivered: stream.progress.completionTokens) { excluded = [] }
+    if budget.note(delivered: stream.progress.completionTokens) { (excluded, stranded) = ([], nil) }
     excluded.insert(worker)
     switch AttemptFailure(error, isCancelledHere: Task.isCancelled || sink.isCancelled) {
     case .fatal: throw error
     case .refused:
       metrics.refused()
-      if !budget.refuse() { throw overloaded(error) }
+      // A request that moved waits for room as long as for a worker: `migrationWait`.
+      if !stream.progress.hasTokens, !budget.refuse() { throw overloaded(error) }
     case .moved:
       planner.registry.suspect(worker)
       guard budget.move() else { throw givenUp(after: error) }

@@ -24,12 +24,13 @@ struct StallWatch: Sendable {
       let standing = registry.standing(of: worker)
       let limit = standing == .good ? limit : limit / 2
       if let since = silence.since, since + limit <= now {
-        if standing == .replaced {
+        if standing == .replaced, silence.giveUp(silentSince: since) {
           throw ServingError(.unavailable, "worker '\(worker.id)' has begun another life")
         }
         // A lease that is gone proves nothing, since the directory may have lost it: the worker itself is asked.
-        if await probes.verdict(on: address, for: .tokens, silentSince: since) == .dead, silence.since == since {
+        if await probes.verdict(on: address, for: .tokens, silentSince: since) == .dead {
           try Task.checkCancellation()
+          guard silence.giveUp(silentSince: since) else { continue }
           throw ServingError(
             .unavailable, "worker '\(worker.id)' has been silent for \((now - since).inSeconds) s and does not answer")
         }

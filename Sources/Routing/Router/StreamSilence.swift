@@ -3,23 +3,51 @@ import ServingTypes
 /// Since when a worker has said nothing on a stream. What the stream's reader takes does not count: while it is busy, the
 /// worker cannot be heard.
 final class StreamSilence: Sendable {
-  /// Nil while the reader is busy.
-  private let state: Lock<ContinuousClock.Instant?>
+  private enum State: Equatable {
+    case listening(since: ContinuousClock.Instant)
+    case busy
+    case givenUp
+  }
+
+  private let state: Lock<State>
   private let clock: ServingClock
 
   init(clock: ServingClock) {
     self.clock = clock
-    state = Lock(clock.now)
+    state = Lock(.listening(since: clock.now))
   }
 
-  var since: ContinuousClock.Instant? { state.withLock { $0 } }
+  /// Nil while the reader is busy.
+  var since: ContinuousClock.Instant? {
+    state.withLock { state in if case .listening(let since) = state { since } else { nil } }
+  }
 
   /// The worker was heard, and its words are being passed on.
-  func pause() { state.withLock { $0 = nil } }
+  ///
+  /// - Throws: `CancellationError` once the stream was given up: what comes then must not count as delivered.
+  func pause() throws {
+    try state.withLock { state in
+      if state == .givenUp { throw CancellationError() }
+      state = .busy
+    }
+  }
 
   /// The reader listens again.
   func begin() {
     let now = clock.now
-    state.withLock { $0 = now }
+    state.withLock { state in
+      if state == .busy { state = .listening(since: now) }
+    }
+  }
+
+  /// Gives the stream up.
+  ///
+  /// - Returns: false when the worker was heard since that moment.
+  func giveUp(silentSince moment: ContinuousClock.Instant) -> Bool {
+    state.withLock { state in
+      guard state == .listening(since: moment) else { return false }
+      state = .givenUp
+      return true
+    }
   }
 }
