@@ -2,9 +2,9 @@ import Foundation
 import ServingTypes
 
 /// A TCP port of the loopback interface that nobody listens at.
-enum FreePort {
+package enum FreePort {
   /// The system gives the same port to nobody else for a while.
-  static func find() throws(ServingError) -> Int {
+  package static func find() throws(ServingError) -> Int {
     let socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard socket >= 0 else { throw ServingError(.internalError, "no socket: errno \(errno)") }
     defer { close(socket) }

@@ -12,6 +12,7 @@ struct Bench: AsyncParsableCommand {
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
         baton bench chaos --model model.gguf
+        baton bench handoff
         baton bench latency --model model.gguf
         baton bench offload --model model.gguf
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
@@ -19,7 +20,7 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
-      BenchChaos.self,
+      BenchChaos.self, BenchHandoff.self,
     ],
     defaultSubcommand: BenchEngine.self)
 }
