@@ -42,9 +42,19 @@ public struct ReceivedBlock: Sendable {
   /// - Returns: the CRC-32C of what `target` then holds.
   public func write(to target: UnsafeMutableRawBufferPointer) -> UInt32 {
     precondition(target.count == payload.count, "the payload's size was verified before")
-    message.copyMessageBytes(from: payload.lowerBound, into: target)
-    return blockChecksum(UnsafeRawBufferPointer(target))
+    var checksum: UInt32 = 0
+    var offset = 0
+    while offset < target.count {
+      let piece = UnsafeMutableRawBufferPointer(rebasing: target[offset..<min(offset + Self.pieceBytes, target.count)])
+      message.copyMessageBytes(from: payload.lowerBound + offset, into: piece)
+      checksum = blockChecksum(UnsafeRawBufferPointer(piece), after: checksum)
+      offset += piece.count
+    }
+    return checksum
   }
+
+  /// Copied and then checked while they still lie in the first cache.
+  private static let pieceBytes = 24 << 10
 
   private static func decodeHead(_ bytes: some GRPCContiguousBytes) throws(WireError) -> BlockFrameDecoder.Message {
     let head = min(bytes.count, headBytes)

@@ -51,6 +51,47 @@ struct RoutingStateTests {
     }
   }
 
+  @Test(arguments: 0..<20)
+  func theOverlayAgreesWithASearchThroughEverything(_ seed: UInt64) {
+    var random = SplitMix64(seed: seed)
+    func draw(_ count: Int) -> Int { Int(random.next() % UInt64(count)) }
+    func tail(_ count: Int) -> [BlockHash] {
+      (0..<count).map { _ in BlockHash(high: random.next(), low: random.next()) }
+    }
+    let lives = Dictionary(uniqueKeysWithValues: (0..<4).map { (WorkerID("w\($0)"), Incarnation(UInt64($0 / 2))) })
+    var overlay = PrefixOverlay(capacity: 1 << 20)
+    var routes: [(hashes: [BlockHash], worker: WorkerID)] = []
+    for _ in 0..<24 {
+      // Most prompts go on from somewhere in an earlier one.
+      let known = routes.isEmpty || draw(4) == 0 ? [] : routes[draw(routes.count)].hashes
+      let hashes = Array(known.prefix(draw(known.count + 1))) + tail(1 + draw(seed % 2 == 0 ? 30 : 1500))
+      let worker = WorkerID("w\(routes.count % 4)")
+      overlay.insert(hashes, worker: worker, incarnation: lives[worker] ?? Incarnation(9), now: start)
+      routes.append((hashes, worker))
+      let query = Array(routes[draw(routes.count)].hashes) + tail(draw(3))
+      var expected: [WorkerID: Int] = [:]
+      for route in routes {
+        let common = zip(route.hashes, query).prefix { $0 == $1 }.count
+        if common > 0 { expected[route.worker] = max(expected[route.worker, default: 0], common) }
+      }
+      #expect(overlay.longestPrefixes(query, incarnations: lives, since: start) == expected)
+    }
+  }
+
+  @Test func manyRoutesBehindOnePromptStayCheap() {
+    var overlay = PrefixOverlay(capacity: 1 << 20)
+    let shared = hashes(64)
+    let lives = [WorkerID("a"): Incarnation(1), WorkerID("b"): Incarnation(2)]
+    overlay.insert(shared, worker: WorkerID("b"), incarnation: Incarnation(2), now: start)
+    for seed in 1..<2000 {
+      overlay.insert(
+        shared + hashes(3, seed: TokenID(seed)), worker: WorkerID("a"), incarnation: Incarnation(1), now: start)
+    }
+    // One worker's many routes do not push out another's.
+    let found = overlay.longestPrefixes(shared, incarnations: lives, since: start)
+    #expect(found == [WorkerID("a"): 64, WorkerID("b"): 64])
+  }
+
   @Test func theLedgerBalances() {
     var ledger = InFlightLedger()
     let a = WorkerID("a")

@@ -12,6 +12,7 @@ struct Bench: AsyncParsableCommand {
         baton bench engine --help
         baton bench paged --model model.gguf --svg paged.svg
         baton bench chaos --model model.gguf
+        baton bench handoff
         baton bench latency --model model.gguf
         baton bench offload --model model.gguf
         baton bench cluster --policy prefix,round_robin
@@ -22,7 +23,7 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
-      BenchChaos.self, BenchCluster.self, BenchRouter.self, BenchDirectory.self,
+      BenchChaos.self, BenchCluster.self, BenchRouter.self, BenchDirectory.self, BenchHandoff.self,
     ],
     defaultSubcommand: BenchEngine.self)
 }
