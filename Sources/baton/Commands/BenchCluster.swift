@@ -80,6 +80,8 @@ struct BenchCluster: AsyncParsableCommand {
           "\(row.policy) \(row.workers): router \(FigureText.of(row.routerMicrosecondsPerToken)) µs a token,"
             + " decision \(FigureText.of(row.decisionMicroseconds)) µs (p99 \(FigureText.of(row.decisionP99Microseconds))),"
             + " worker \(FigureText.of(row.workerMegabytes)) MB, \(FigureText.of(row.processors)) processors busy")
+        let parts = row.parts.sorted { $0.key < $1.key }.map { "\($0.key) \(FigureText.of($0.value))" }
+        print("  ms to the first token, medians: \(parts.joined(separator: ", "))")
         for failure in row.figures.failures { print("  failed: \(failure)") }
       }
     }
