@@ -19,6 +19,8 @@ struct ClusterBenchmark: Sendable {
   var policies: [RoutingPolicy]
   var workers: [WorkerCounts]
   var goal: ClusterFigures.Goal
+  /// What a decode worker computes itself.
+  var localPrefillTokens: Int
   var keepsLogs: Bool
   /// Told of each row as it comes.
   var show: @Sendable (ClusterRow) -> Void = { _ in }
@@ -43,7 +45,7 @@ struct ClusterBenchmark: Sendable {
     configuration.arguments = { role, _ in
       switch role {
       case .redis: []
-      case .router: ["--routing-policy", policy.rawValue]
+      case .router: ["--routing-policy", policy.rawValue, "--local-prefill-tokens", "\(localPrefillTokens)"]
       case .prefill, .decode: ["--block-size", "\(Self.blockSize)"]
       }
     }
