@@ -6,8 +6,10 @@ import ServingTypes
 /// While the directory is away the last list stands. Any thread may call.
 public final class WorkerRegistry: Sendable {
   private struct State {
-    var leased: Roster
-    var fixed: Roster
+    var leased: Roster { didSet { all = nil } }
+    var fixed: Roster { didSet { all = nil } }
+    /// Everyone by id, until something changes: each request asks.
+    var all: [RegisteredWorker]?
     var hasAnswered = false
     var isRefreshing = false
     /// When the list was last looked at.
@@ -85,8 +87,13 @@ public final class WorkerRegistry: Sendable {
   /// Everyone known, by id. A lease goes before the fixed list.
   public var workers: [RegisteredWorker] {
     state.withLock { state in
-      let all = state.leased.workers.merging(state.fixed.workers) { leased, fixed in leased.isLeased ? leased : fixed }
-      return all.values.sorted { $0.record.id < $1.record.id }
+      if let all = state.all { return all }
+      let known = state.leased.workers.merging(state.fixed.workers) { leased, fixed in
+        leased.isLeased ? leased : fixed
+      }
+      let all = known.values.sorted { $0.record.id < $1.record.id }
+      state.all = all
+      return all
     }
   }
 
@@ -124,8 +131,9 @@ public final class WorkerRegistry: Sendable {
 
   public func trust(_ reference: WorkerReference) {
     state.withLock { state in
-      state.leased.trust(reference)
-      state.fixed.trust(reference)
+      // Each request says so, and mostly there is nothing to take back.
+      if state.leased.workers[reference.id]?.suspectUntil != nil { state.leased.trust(reference) }
+      if state.fixed.workers[reference.id]?.suspectUntil != nil { state.fixed.trust(reference) }
     }
   }
 }

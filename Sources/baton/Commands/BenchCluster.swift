@@ -35,6 +35,8 @@ struct BenchCluster: AsyncParsableCommand {
   var seed: UInt64?
   @Option(help: ArgumentHelp("The simulated model: 8b, free, or a JSON file.", valueName: "name"))
   var simulate = "8b"
+  @Option(help: ArgumentHelp("The router's parameter: what fits a step of the simulated model (512).", valueName: "n"))
+  var localPrefillTokens = 512
   @Option(help: ArgumentHelp("A good request's first token comes within this time (500).", valueName: "ms"))
   var sloTtft = 500.0
   @Option(
@@ -49,6 +51,9 @@ struct BenchCluster: AsyncParsableCommand {
 
   func validate() throws {
     let numbers = [("--rate", rate), ("--seconds", seconds), ("--slo-ttft", sloTtft), ("--slo-itl", sloItl)]
+    if !(0...1_000_000).contains(localPrefillTokens) {
+      throw ValidationError("--local-prefill-tokens must be 0 to 1000000")
+    }
     if let warmUp, !(0...1_000_000).contains(warmUp) { throw ValidationError("--warm-up must be 0 to 1000000") }
     for (name, value) in numbers {
       if let value, !(0.001...1_000_000).contains(value) { throw ValidationError("\(name) must be 0.001 to 1000000") }
@@ -70,7 +75,8 @@ struct BenchCluster: AsyncParsableCommand {
       traceName: recipe.name,
       policies: policy?.values ?? [.prefix, .roundRobin],
       workers: workers?.values ?? [WorkerCounts(prefill: 8, decode: 8)],
-      goal: .init(firstToken: sloTtft / 1000, gap: sloItl / 1000), keepsLogs: keepLogs)
+      goal: .init(firstToken: sloTtft / 1000, gap: sloItl / 1000), localPrefillTokens: localPrefillTokens,
+      keepsLogs: keepLogs)
     if !isQuiet {
       print(
         "\(benchmark.trace.requests.count) requests in \(FigureText.of(recipe.seconds)) s, of which"
@@ -80,6 +86,8 @@ struct BenchCluster: AsyncParsableCommand {
           "\(row.policy) \(row.workers): router \(FigureText.of(row.routerMicrosecondsPerToken)) µs a token,"
             + " decision \(FigureText.of(row.decisionMicroseconds)) µs (p99 \(FigureText.of(row.decisionP99Microseconds))),"
             + " worker \(FigureText.of(row.workerMegabytes)) MB, \(FigureText.of(row.processors)) processors busy")
+        let parts = row.parts.sorted { $0.key < $1.key }.map { "\($0.key) \(FigureText.of($0.value))" }
+        print("  ms to the first token, medians: \(parts.joined(separator: ", "))")
         for failure in row.figures.failures { print("  failed: \(failure)") }
       }
     }

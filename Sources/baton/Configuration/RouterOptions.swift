@@ -11,6 +11,9 @@ struct RouterOptions: ParsableArguments {
   var fetchHolders: String?
   @Option(help: ArgumentHelp("What a block to fetch costs beside one to compute (0.5).", valueName: "share"))
   var fetchBlockCost: String?
+  @Option(
+    help: ArgumentHelp("Tokens that a decode worker computes itself, where it has most of a prompt.", valueName: "n"))
+  var localPrefillTokens: String?
   @Option(help: ArgumentHelp("Threads that tokenise and hash prompts (2).", valueName: "n"))
   var numSchedulerThreads: String?
   @Option(help: ArgumentHelp("A decode worker silent for so long is asked whether it lives (3s).", valueName: "time"))

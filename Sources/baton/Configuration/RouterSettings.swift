@@ -10,6 +10,7 @@ struct RouterSettings: Sendable {
   var policy: RoutingPolicy
   var fetchHolders: Int
   var fetchBlockCost: Double
+  var localPrefillTokens: Int
   var numSchedulerThreads: Int
   var apiKey: String?
   var streamStallTimeout: Duration
@@ -30,6 +31,9 @@ struct RouterSettings: Sendable {
       "fetch_holders", flag: router.fetchHolders, default: defaults.maximumHolders, in: 0...16)
     fetchBlockCost = reader.number(
       "fetch_block_cost", flag: router.fetchBlockCost, default: defaults.fetchBlockCost, in: 0...1)
+    localPrefillTokens = reader.integer(
+      "local_prefill_tokens", flag: router.localPrefillTokens, default: RoutingConfiguration().localPrefillTokens,
+      in: 0...1_000_000)
     numSchedulerThreads = reader.integer(
       "num_scheduler_threads", flag: router.numSchedulerThreads,
       default: defaults.numSchedulerThreads, in: 1...256)

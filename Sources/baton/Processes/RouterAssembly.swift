@@ -31,6 +31,7 @@ struct RouterAssembly {
     configuration.policy = settings.policy
     configuration.maximumHolders = settings.fetchHolders
     configuration.fetchBlockCost = settings.fetchBlockCost
+    configuration.localPrefillTokens = settings.localPrefillTokens
     configuration.numSchedulerThreads = settings.numSchedulerThreads
     configuration.streamStallTimeout = settings.streamStallTimeout
     configuration.probeTimeout = settings.server.probeTimeout

@@ -19,6 +19,8 @@ struct ClusterBenchmark: Sendable {
   var policies: [RoutingPolicy]
   var workers: [WorkerCounts]
   var goal: ClusterFigures.Goal
+  /// What a decode worker computes itself.
+  var localPrefillTokens: Int
   var keepsLogs: Bool
   /// Told of each row as it comes.
   var show: @Sendable (ClusterRow) -> Void = { _ in }
@@ -43,7 +45,7 @@ struct ClusterBenchmark: Sendable {
     configuration.arguments = { role, _ in
       switch role {
       case .redis: []
-      case .router: ["--routing-policy", policy.rawValue]
+      case .router: ["--routing-policy", policy.rawValue, "--local-prefill-tokens", "\(localPrefillTokens)"]
       case .prefill, .decode: ["--block-size", "\(Self.blockSize)"]
       }
     }
@@ -53,8 +55,10 @@ struct ClusterBenchmark: Sendable {
         let before = (
           router: router.processorSeconds, all: Self.processorSeconds(of: cluster), now: ContinuousClock.now
         )
+        let timelines = Lock<[Baton_V1_Timeline]>([])
         let load = ClusterLoad(trace: trace, source: .random(vocabularySize: 256)) { request, prompt in
           let answer = try await client.generate(Self.message(request, prompt))
+          if request.arrival >= warmUp { timelines.withLock { $0.append(answer.timeline) } }
           return ClusterLoad.Answer(
             tokens: answer.tokens, arrivals: answer.arrivals, cachedTokens: Int(answer.usage.cachedTokens))
         }
@@ -75,9 +79,19 @@ struct ClusterBenchmark: Sendable {
           routerMicrosecondsPerToken: tokens > 0 ? spent / Double(tokens) * 1e6 : 0,
           workerMegabytes: Double(cluster.workers.map(\.residentBytes).max() ?? 0) / 1e6, processors: all / wall,
           decisionMicroseconds: (metrics.mean("baton_router_decision_seconds") ?? 0) * 1e6,
-          decisionP99Microseconds: (metrics.quantile(0.99, of: "baton_router_decision_seconds") ?? 0) * 1e6)
+          decisionP99Microseconds: (metrics.quantile(0.99, of: "baton_router_decision_seconds") ?? 0) * 1e6,
+          parts: Self.parts(timelines.withLock { $0 }))
       }
     }
+  }
+
+  private static func parts(_ timelines: [Baton_V1_Timeline]) -> [String: Double] {
+    let parts: [(String, (Baton_V1_Timeline) -> Double)] = [
+      ("routing", { $0.routingSeconds }), ("decode queue", { $0.decodeQueueSeconds }), ("fetch", { $0.fetchSeconds }),
+      ("prefill queue", { $0.prefillQueueSeconds }), ("prefill", { $0.prefillSeconds }),
+      ("transfer", { $0.transferSeconds }),
+    ]
+    return Dictionary(uniqueKeysWithValues: parts.map { name, part in (name, timelines.map(part).median * 1000) })
   }
 
   private static func message(_ request: TraceRequest, _ prompt: [TokenID]) -> Baton_V1_GenerateRequest {
@@ -88,6 +102,7 @@ struct ClusterBenchmark: Sendable {
       $0.sampling.ignoreEos = true
       $0.cacheSalt = request.cacheSalt
       $0.tenant = request.cacheSalt
+      $0.explain = true
     }
   }
 

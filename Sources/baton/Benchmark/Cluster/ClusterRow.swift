@@ -15,6 +15,8 @@ struct ClusterRow: Encodable {
   /// The router's own part of the choice, in microseconds: the mean, and at most so long in 99 of 100 cases.
   var decisionMicroseconds: Double
   var decisionP99Microseconds: Double
+  /// Milliseconds of the parts of the time to the first token, medians over the counted requests.
+  var parts: [String: Double]
 
   static let header = [
     "policy", "workers", "ok", "TTFT p50", "p90", "p99 ms", "ITL p50", "p90", "p99 ms", "hit rate", "of perfect",
