@@ -34,7 +34,7 @@ import Testing
       name: "samples of which some end early",
       sampling: SamplingParameters(
         temperature: 1, seed: 13, maxTokens: 40, stopTokenIDs: Array(0..<24), logprobs: 1, n: 4)),
-    Case(name: "stop string", sampling: SamplingParameters(temperature: 0, seed: 7, maxTokens: 60), stops: true),
+    Case(name: "stop string", sampling: SamplingParameters(temperature: 0, seed: 7, maxTokens: 120), stops: true),
     Case(
       name: "stop string, min_tokens, samples",
       sampling: SamplingParameters(temperature: 0.9, seed: 21, maxTokens: 50, minTokens: 6, n: 3), stops: true),
