@@ -2,101 +2,126 @@ import ServingTypes
 
 /// What this router has just routed where: known at once, before any worker announces it, and all that is known while
 /// the directory is away.
+///
+/// A route is kept as the whole chain that went to a worker. Hashes are chained, so two chains that agree in one place agree
+/// before it: a few places of each chain are indexed, and the common prefix with a route is found by bisection behind them.
 package struct PrefixOverlay {
-  private struct Holder {
-    /// The worker's place in `workers`.
-    var place: Int
+  private struct Route {
+    var hashes: [BlockHash]
+    var worker: WorkerID
     var incarnation: Incarnation
     var routed: ContinuousClock.Instant
   }
 
-  private struct Note {
-    var hash: BlockHash
-    var place: Int
-    var routed: ContinuousClock.Instant
-  }
-
-  /// A worker that notes speak of. A lookup goes through thousands of holders, and numbers compare faster than names.
-  private struct Worker {
-    var id: WorkerID
-    var notes = 0
-  }
+  /// The places that are indexed, from the first block on.
+  private static let anchors = [0, 15, 63, 255, 1023, 4095]
+  /// Routes of one worker at one place, the latest ones, and of all workers.
+  private static let routesOfWorker = 8
+  private static let routesOfAnchor = 512
 
   private let capacity: Int
-  private var holders: [BlockHash: [Holder]] = [:]
-  /// In order of time; the first `firstNote` are spent.
-  private var notes: [Note] = []
-  private var firstNote = 0
-  private var workers: [Worker?] = []
-  private var places: [WorkerID: Int] = [:]
+  private var routes: [Int: Route] = [:]
+  /// In order of time.
+  private var index: [BlockHash: [Int]] = [:]
+  private var first = 0
+  private var next = 0
+  /// Blocks of all routes.
+  package private(set) var count = 0
 
   package init(capacity: Int) { self.capacity = capacity }
-
-  package var count: Int { notes.count - firstNote }
 
   package mutating func insert(
     _ hashes: [BlockHash], worker: WorkerID, incarnation: Incarnation, now: ContinuousClock.Instant
   ) {
-    guard !hashes.isEmpty, capacity > 0 else { return }
-    let place = place(of: worker)
-    let new = Holder(place: place, incarnation: incarnation, routed: now)
-    for hash in hashes.prefix(capacity) {
-      let index = holders[hash]?.firstIndex { $0.place == place }
-      if let index { holders[hash]?[index] = new } else { holders[hash, default: []].append(new) }
-      notes.append(Note(hash: hash, place: place, routed: now))
+    let hashes = hashes.count > capacity ? Array(hashes.prefix(capacity)) : hashes
+    if hashes.isEmpty { return }
+    for anchor in Self.anchors where anchor < hashes.count {
+      var known = index[hashes[anchor]] ?? []
+      index[hashes[anchor]] = nil
+      trim(&known, worker, incarnation, covering: hashes)
+      known.append(next)
+      index[hashes[anchor]] = known
     }
-    workers[place]?.notes += min(hashes.count, capacity)
+    routes[next] = Route(hashes: hashes, worker: worker, incarnation: incarnation, routed: now)
+    next += 1
+    count += hashes.count
     while count > capacity { forgetOldest() }
-    if firstNote > 4096, firstNote * 2 > notes.count {
-      notes.removeFirst(firstNote)
-      firstNote = 0
-    }
   }
 
   /// Leading blocks that were routed to each worker's incarnation not before `since`.
   package func longestPrefixes(
     _ hashes: [BlockHash], incarnations: [WorkerID: Incarnation], since: ContinuousClock.Instant
   ) -> [WorkerID: Int] {
-    let lives = workers.map { worker in worker.flatMap { incarnations[$0.id] } }
-    var depths = [Int](repeating: 0, count: workers.count)
-    for (index, hash) in hashes.enumerated() {
-      guard let list = holders[hash] else { break }
-      var isHeld = false
-      for holder in list
-      where depths[holder.place] == index && holder.routed >= since && lives[holder.place] == holder.incarnation {
-        depths[holder.place] = index + 1
-        isHeld = true
+    var depths: [WorkerID: Int] = [:]
+    // Where the deepest routes are found first, most of the others are known to be shorter without a look.
+    for anchor in Self.anchors.reversed() where anchor < hashes.count {
+      for id in index[hashes[anchor]] ?? [] {
+        guard let route = routes[id], route.routed >= since, incarnations[route.worker] == route.incarnation else {
+          continue
+        }
+        let known = depths[route.worker, default: 0]
+        if route.hashes.count <= known { continue }
+        depths[route.worker] = max(known, Self.common(hashes, route.hashes, from: max(anchor, known - 1)))
       }
-      if !isHeld { break }
     }
-    var found: [WorkerID: Int] = [:]
-    for (place, depth) in depths.enumerated() where depth > 0 {
-      if let worker = workers[place] { found[worker.id] = depth }
-    }
-    return found
+    return depths
   }
 
-  private mutating func place(of worker: WorkerID) -> Int {
-    if let place = places[worker] { return place }
-    let place = workers.firstIndex { $0 == nil } ?? workers.count
-    if place == workers.count { workers.append(nil) }
-    workers[place] = Worker(id: worker)
-    places[worker] = place
-    return place
+  /// Leading blocks that are the same in both, which agree at `start` or, where another route was longer, may not.
+  private static func common(_ left: [BlockHash], _ right: [BlockHash], from start: Int) -> Int {
+    guard left[start] == right[start] else { return 0 }
+    var low = start + 1
+    var high = min(left.count, right.count)
+    // Most chains part soon after a place that they share.
+    var step = 1
+    while low < high {
+      let probe = min(low + step, high) - 1
+      if left[probe] == right[probe] {
+        low = probe + 1
+        step *= 2
+      } else {
+        high = probe
+        step = max(1, (high - low) / 2)
+      }
+    }
+    return low
+  }
+
+  /// Drops from a place's routes those that are forgotten, those of the worker that a new one makes superfluous, and the
+  /// oldest where there are too many.
+  private mutating func trim(
+    _ known: inout [Int], _ worker: WorkerID, _ incarnation: Incarnation, covering hashes: [BlockHash]
+  ) {
+    var own = 0
+    for position in known.indices.reversed() {
+      guard let route = routes[known[position]] else {
+        known.remove(at: position)
+        continue
+      }
+      guard route.incarnation == incarnation, route.worker == worker else { continue }
+      own += 1
+      let isCovered =
+        route.hashes.count <= hashes.count && route.hashes[route.hashes.count - 1] == hashes[route.hashes.count - 1]
+      if isCovered { forget(known[position]) }
+      if isCovered || own >= Self.routesOfWorker { known.remove(at: position) }
+    }
+    if known.count >= Self.routesOfAnchor { known.removeFirst(known.count - Self.routesOfAnchor + 1) }
   }
 
   private mutating func forgetOldest() {
-    let note = notes[firstNote]
-    firstNote += 1
-    if var list = holders[note.hash] {
-      // A newer note for the same worker keeps the holder.
-      list.removeAll { $0.place == note.place && $0.routed <= note.routed }
-      holders[note.hash] = list.isEmpty ? nil : list
+    guard first < next else { return }
+    if let route = routes[first] {
+      for anchor in Self.anchors where anchor < route.hashes.count {
+        let hash = route.hashes[anchor]
+        index[hash]?.removeAll { $0 == first }
+        if index[hash]?.isEmpty == true { index[hash] = nil }
+      }
+      forget(first)
     }
-    guard let worker = workers[note.place] else { return }
-    workers[note.place]?.notes -= 1
-    guard worker.notes == 1 else { return }
-    places[worker.id] = nil
-    workers[note.place] = nil
+    first += 1
+  }
+
+  private mutating func forget(_ id: Int) {
+    if let route = routes.removeValue(forKey: id) { count -= route.hashes.count }
   }
 }
