@@ -3,8 +3,8 @@ import ServingTypes
 
 /// The forward pass of a decoder-only transformer over the paged pool.
 ///
-/// A token's result does not depend on what else is in the batch, on how its prompt was cut, or on the number of threads.
-/// Used from one thread.
+/// A token's result does not depend on what else is in the batch, on how its prompt was cut, on the pieces that a pass comes
+/// in, or on the number of threads. One pass at a time, used from one thread.
 struct Transformer: ~Copyable {
   private let weights: ModelWeights
   private let model: ModelConfiguration
@@ -16,6 +16,7 @@ struct Transformer: ~Copyable {
   private let localRotary: RotaryTable
   private var plan: AttentionPlan
   private var scratch: TransformerScratch
+  private var pieces = PiecewisePass()
 
   init(
     weights: ModelWeights, arithmetic: KernelArithmetic, kernels: UnsafePointer<k_kernels>, pool: ThreadPool,
@@ -37,8 +38,24 @@ struct Transformer: ~Copyable {
     scratch = TransformerScratch(model)
   }
 
-  /// Bytes that scratch and rotations take now, without the logits.
-  var scratchBytes: Int { scratch.heldBytes + rotary.byteCount + localRotary.byteCount }
+  /// Runs passes beside those of `other`, with scratch memory of its own.
+  init(beside other: borrowing Transformer) {
+    weights = other.weights
+    model = other.model
+    kernels = other.kernels
+    quantizes = other.quantizes
+    pool = other.pool
+    placement = other.placement
+    rotary = other.rotary
+    localRotary = other.localRotary
+    plan = AttentionPlan(model, threads: pool.threadCount)
+    scratch = TransformerScratch(model)
+  }
+
+  /// Bytes that scratch takes now, without the logits.
+  var scratchBytes: Int { scratch.heldBytes }
+
+  var rotationBytes: Int { rotary.byteCount + localRotary.byteCount }
 
   /// Computes the batch, which has been checked, a slab of tokens at a time.
   ///
@@ -46,16 +63,14 @@ struct Transformer: ~Copyable {
   mutating func forward(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
     let logitCount = batch.logitRows.count
     scratch.logits.reserve(logitCount * model.vocabularySize)
+    pieces.progress = nil
     var segment = 0
     var consumed = 0
     var logitRow = 0
     var first = 0
     while first < batch.tokens.count {
       let rows = min(TransformerScratch.rows, batch.tokens.count - first)
-      place(batch, rows: rows, segment: &segment, consumed: &consumed)
-      for row in 0..<rows {
-        weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
-      }
+      place(batch, first: first, rows: rows, segment: &segment, consumed: &consumed)
       let firstLogit = logitRow
       while logitRow < logitCount, batch.logitRows[logitRow] < first + rows { logitRow += 1 }
       batch.blockTable.withUnsafeBufferPointer { tables in
@@ -67,8 +82,13 @@ struct Transformer: ~Copyable {
     return UnsafeBufferPointer(start: scratch.logits.base, count: logitCount * model.vocabularySize)
   }
 
-  /// Fills in positions, rotations and attention items for the next `rows` tokens.
-  private mutating func place(_ batch: ForwardBatch, rows: Int, segment: inout Int, consumed: inout Int) {
+  /// Fills in embeddings, positions, rotations and attention items of `rows` tokens from `first` on.
+  private mutating func place(
+    _ batch: ForwardBatch, first: Int, rows: Int, segment: inout Int, consumed: inout Int
+  ) {
+    for row in 0..<rows {
+      weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
+    }
     plan.removeAll(&scratch)
     var row = 0
     while row < rows {
@@ -96,26 +116,51 @@ struct Transformer: ~Copyable {
   }
 
   private mutating func runLayers(rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool) {
-    addAndNormalize(rows: rows, delta: nil, deltaNorm: nil, norm: weights.layers[0].attentionNorm)
-    for (index, layer) in weights.layers.enumerated() {
-      let isLast = index == weights.layers.count - 1
+    var progress = LayerProgress()
+    while !runPart(&progress, rows: rows, tables: tables, wantsOutput: wantsOutput, mostWork: .max) {}
+  }
+
+  /// Runs the next part of a layer, and says whether it was the last one of all.
+  ///
+  /// - Parameter mostWork: of one thread, in attention, which comes in several parts where there is more of it.
+  private mutating func runPart(
+    _ progress: inout LayerProgress, rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool, mostWork: Int
+  ) -> Bool {
+    let index = progress.layer
+    let layer = weights.layers[index]
+    let isLast = index == weights.layers.count - 1
+    switch progress.part {
+    case .input:
+      if index == 0 { addAndNormalize(rows: rows, delta: nil, deltaNorm: nil, norm: layer.attentionNorm) }
       multiply(
         normalizedInput(rows), (layer.query, scratch.queries.base), (layer.key, scratch.keys.base),
         (layer.value, scratch.values.base))
       store(layer, index, rows: rows, tables: tables)
       // Nothing reads what the last layer gives for tokens without logits; its keys and values are stored.
-      if isLast && !wantsOutput { return }
-      attend(index, tables: tables)
+      if isLast && !wantsOutput { return true }
+      progress.part = .attention(done: 0)
+    case .attention(let done):
+      let tasks = plan.tasks(from: done, window: model.window(layer: index), mostWork: mostWork, scratch)
+      attend(index, tables: tables, tasks: tasks)
+      progress.part = tasks.upperBound == plan.taskCount ? .attentionOutput : .attention(done: tasks.upperBound)
+    case .attentionOutput:
       multiply(
         quantizedAttention(rows), (layer.attentionOutput, scratch.delta.base))
       addAndNormalize(
         rows: rows, delta: scratch.delta.base, deltaNorm: layer.postAttentionNorm, norm: layer.feedForwardNorm)
+      progress.part = .expansion
+    case .expansion:
       multiply(normalizedInput(rows), (layer.gate, scratch.gate.base), (layer.up, scratch.up.base))
+      progress.part = .contraction
+    case .contraction:
       multiply(gatedInput(rows), (layer.down, scratch.delta.base))
       addAndNormalize(
         rows: rows, delta: scratch.delta.base, deltaNorm: layer.postFeedForwardNorm,
         norm: isLast ? nil : weights.layers[index + 1].attentionNorm)
+      if isLast { return true }
+      progress = LayerProgress(layer: index + 1, part: .input)
     }
+    return false
   }
 
   /// The last norm and the output projection, for the rows whose logits are wanted.
@@ -128,6 +173,43 @@ struct Transformer: ~Copyable {
     normalize(
       rows: rows.count, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
     multiply(normalizedInput(rows.count), (weights.output, scratch.logits.base + logit * model.vocabularySize))
+  }
+}
+
+// MARK: - A pass in pieces
+
+extension Transformer {
+  /// Multiplications of one thread in a piece of attention, about: some tenths of a millisecond.
+  private static let pieceWork = 10_000_000
+
+  /// Begins a pass over the batch, which has been checked and is one slab at most, in place of one under way.
+  mutating func begin(_ batch: ForwardBatch) {
+    precondition((1...TransformerScratch.rows).contains(batch.tokens.count), "a pass in pieces is one slab")
+    pieces = PiecewisePass(batch: batch)
+  }
+
+  /// Runs the next piece.
+  ///
+  /// - Returns: nil before the last; then `[logitRows, vocabularySize]`, valid until the next call.
+  mutating func advance() -> UnsafeBufferPointer<Float>? {
+    let batch = pieces.batch
+    guard var progress = pieces.progress else {
+      var (segment, consumed) = (0, 0)
+      place(batch, first: 0, rows: batch.tokens.count, segment: &segment, consumed: &consumed)
+      pieces.progress = LayerProgress()
+      return nil
+    }
+    let isDone = batch.blockTable.withUnsafeBufferPointer { tables in
+      runPart(
+        &progress, rows: batch.tokens.count, tables: tables.baseAddress, wantsOutput: !batch.logitRows.isEmpty,
+        mostWork: Self.pieceWork)
+    }
+    pieces.progress = isDone ? nil : progress
+    guard isDone else { return nil }
+    let count = batch.logitRows.count * model.vocabularySize
+    scratch.logits.reserve(count)
+    project(batch.logitRows[...], slab: 0, logit: 0)
+    return UnsafeBufferPointer(start: scratch.logits.base, count: count)
   }
 }
 
@@ -213,17 +295,19 @@ extension Transformer {
     run(taskCount(rows, perTask), k_store_task, job)
   }
 
-  private func attend(_ index: Int, tables: UnsafePointer<Int32>?) {
+  /// Runs some of the tasks: one for each item and head of keys and values. The last ones bring splits together.
+  private func attend(_ index: Int, tables: UnsafePointer<Int32>?, tasks: Range<Int>) {
     let attention = k_attention(
       queries: scratch.queries.base, output: scratch.attended.base, pool: placement.pool,
       block_bytes: placement.blockBytes, keys_offset: placement.keysOffset(layer: index),
       values_offset: placement.valuesOffset(layer: index), tables: tables, heads: UInt32(model.headCount),
       kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), block_size: UInt32(placement.blockSize),
       window: UInt32(model.window(layer: index) ?? 0), dtype: placement.dtype, partials: scratch.partials.base)
-    var job = k_attention_job(kernels: kernels, attention: attention, items: scratch.items.base)
-    run(plan.itemCount * model.kvHeadCount, k_attention_task, job)
-    if plan.splitItemCount > 0 {
+    var job = k_attention_job(kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound)
+    run(tasks.count, k_attention_task, job)
+    if plan.splitItemCount > 0, tasks.upperBound == plan.taskCount {
       job.items = UnsafePointer(scratch.splitItems.base)
+      job.first = 0
       run(plan.splitItemCount * model.kvHeadCount, k_attention_merge_task, job)
     }
   }
