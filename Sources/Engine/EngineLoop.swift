@@ -78,7 +78,7 @@ final class EngineLoop {
         maxNumBatchedTokens: configuration.maxNumBatchedTokens, maxPrefillTokens: configuration.maxPrefillTokens,
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
-        slicedChunkSize: executor.mostPiecewiseTokens,
+        slicedChunkSize: executor.runsPieces ? Self.slicedChunkSize : 0,
         maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
         fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks,
         fetchMinBlocks: configuration.enableBlockFetch ? configuration.fetchMinBlocks : 0,
@@ -94,6 +94,8 @@ final class EngineLoop {
 
   /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
   private static let idleStores = 64
+  /// Two slabs: the step in which a chunk ends is not filled, and the next one's tokens wait until it has.
+  private static let slicedChunkSize = 512
 
   func run() {
     tiers?.start()

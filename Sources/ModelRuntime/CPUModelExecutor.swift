@@ -116,7 +116,7 @@ public final class CPUModelExecutor: ModelExecutor {
     return transformer.forward(batch)
   }
 
-  public var mostPiecewiseTokens: Int { TransformerScratch.rows }
+  public var runsPieces: Bool { true }
 
   public func begin(_ batch: ForwardBatch) throws(ServingError) {
     try check(batch)

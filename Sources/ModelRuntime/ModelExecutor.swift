@@ -18,8 +18,8 @@ public protocol ModelExecutor: AnyObject {
   /// - Returns: `[logitRows, vocabularySize]`, `f32`, in the order of `batch.logitRows`; valid until the next call.
   func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float>
 
-  /// Tokens that a pass in pieces may have; 0 where there are no such passes.
-  var mostPiecewiseTokens: Int { get }
+  /// Whether passes may come in pieces.
+  var runsPieces: Bool { get }
 
   /// Begins a pass that comes in pieces, in place of one under way; `forward` may be called between them.
   ///

@@ -120,7 +120,7 @@ public final class SimulatedExecutor: ModelExecutor {
     return logits.values
   }
 
-  public let mostPiecewiseTokens = 256
+  public let runsPieces = true
 
   public func begin(_ batch: ForwardBatch) { pass = (batch, 0) }
 
@@ -201,7 +201,9 @@ public final class SimulatedExecutor: ModelExecutor {
   }
 
   /// Appends the logits after each of the positions, which ascend.
-  private func read(_ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int], into logits: inout LogitRows) {
+  private func read(
+    _ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int], into logits: inout LogitRows
+  ) {
     guard let last = positions.last else { return }
     var (seen, before) = (UInt64(0), UInt64(0x5EED))
     var isSound = true

@@ -5,6 +5,9 @@ import ServingTypes
 // as much of the chunk as its time allows. Small chunks would keep the steps as short, but each of them reads the weights, and
 // all keys and values before it, for few tokens. One chunk at a time; its tokens count as computed when its last slice is done.
 extension Scheduler {
+  /// A step with a slice takes at most so many times what one without prompt tokens typically does: where it ends is known
+  /// better than that of a chunk, but whatever disturbs it after its slice comes on top.
+  private static let slicedStep = 3.1
   /// A prompt that ends within so many steps goes beside the next tokens, which read the weights for it.
   private static let fewSteps = 4
 
@@ -16,10 +19,11 @@ extension Scheduler {
     let left = sequence.nextStop - sequence.computedCount
     // Of prompts whose logits are all wanted few tokens fit a chunk, and nobody waits beside what is handed over.
     guard configuration.slicedChunkSize > 0, output.decodeTokens > 0, aimsAtStepTime,
-      !group.isLent, !group.lacksPromptLogits, left > Self.fewSteps * max(1, budget.prompt)
+      !group.isLent, !group.lacksPromptLogits,
+      // Where one step holds much of such a chunk, it holds an ordinary one that is large enough.
+      Self.fewSteps * max(1, budget.prompt) < min(left, configuration.slicedChunkSize)
     else { return false }
-    let limit = min(configuration.slicedChunkSize, configuration.maxPrefillTokens, configuration.maxNumBatchedTokens)
-    let count = chunk(of: sequence, limit: limit)
+    let count = chunk(of: sequence, limit: configuration.slicedChunkSize)
     guard makeRoom(for: sequence, through: sequence.computedCount + count, rank: rank) else { return true }
     sliced = SchedulerOutput.Segment(
       sequence: sequence, start: sequence.computedCount, count: count, draftCount: 0,
@@ -30,7 +34,10 @@ extension Scheduler {
 
   /// The step goes on with the chunk, whoever decodes beside it by now.
   func scheduleSlice(target: Double?) {
-    guard let sliced, let target else { return }
+    guard let sliced, var target else { return }
+    if output.decodeTokens > 0, let alone = costs.decodeSeconds(tokens: output.decodeTokens) {
+      target = min(target, Self.slicedStep * alone)
+    }
     output.slice = SchedulerOutput.Slice(segment: sliced, isFirst: isSliceFirst, stepSeconds: target)
     isSliceFirst = false
   }

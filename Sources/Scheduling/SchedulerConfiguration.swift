@@ -33,7 +33,8 @@ public struct SchedulerConfiguration: Sendable {
   public init(
     blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
-    targetStepTime: Duration = .zero, slicedChunkSize: Int = 0, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
+    targetStepTime: Duration = .zero, slicedChunkSize: Int = 0, maxQueueWait: Duration = .seconds(30),
+    policy: BatchSchedulerPolicy = .fifo,
     fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4,
     fetchMinBlocks: Int = 0, fetchTimeout: Duration = .milliseconds(500), fetchCost: FetchCost = FetchCost(),
     reservation: BlockReservation = .asNeeded

@@ -1,6 +1,9 @@
 /// A pass through all layers that comes in pieces.
 struct PiecewisePass {
   var batch = ForwardBatch()
-  /// Nil before its first piece, and when it has ended.
+  var slab = Slab()
+  /// Nil between slabs.
   var progress: LayerProgress?
+
+  var isLastSlab: Bool { slab.first + slab.rows == batch.tokens.count }
 }

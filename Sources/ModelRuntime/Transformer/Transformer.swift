@@ -61,50 +61,49 @@ struct Transformer: ~Copyable {
   ///
   /// - Returns: `[logitRows, vocabularySize]`, valid until the next call.
   mutating func forward(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
-    let logitCount = batch.logitRows.count
-    scratch.logits.reserve(logitCount * model.vocabularySize)
     pieces.progress = nil
-    var segment = 0
-    var consumed = 0
-    var logitRow = 0
-    var first = 0
-    while first < batch.tokens.count {
-      let rows = min(TransformerScratch.rows, batch.tokens.count - first)
-      place(batch, first: first, rows: rows, segment: &segment, consumed: &consumed)
-      let firstLogit = logitRow
-      while logitRow < logitCount, batch.logitRows[logitRow] < first + rows { logitRow += 1 }
-      batch.blockTable.withUnsafeBufferPointer { tables in
-        runLayers(rows: rows, tables: tables.baseAddress, wantsOutput: logitRow > firstLogit)
-      }
-      project(batch.logitRows[firstLogit..<logitRow], slab: first, logit: firstLogit)
-      first += rows
+    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
+    var slab = Slab()
+    while start(&slab, of: batch) {
+      var progress = LayerProgress()
+      while !runPart(&progress, slab, of: batch, mostWork: .max) {}
+      project(slab, of: batch)
     }
-    return UnsafeBufferPointer(start: scratch.logits.base, count: logitCount * model.vocabularySize)
+    return logits(batch)
   }
 
-  /// Fills in embeddings, positions, rotations and attention items of `rows` tokens from `first` on.
-  private mutating func place(
-    _ batch: ForwardBatch, first: Int, rows: Int, segment: inout Int, consumed: inout Int
-  ) {
+  private func logits(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: scratch.logits.base, count: batch.logitRows.count * model.vocabularySize)
+  }
+
+  /// Goes on to the next slab, and fills in its embeddings, positions, rotations and attention items. False: there is none.
+  private mutating func start(_ slab: inout Slab, of batch: ForwardBatch) -> Bool {
+    slab.first += slab.rows
+    slab.rows = min(TransformerScratch.rows, batch.tokens.count - slab.first)
+    guard slab.rows > 0 else { return false }
+    let (first, rows) = (slab.first, slab.rows)
+    var end = slab.logits.upperBound
+    while end < batch.logitRows.count, batch.logitRows[end] < first + rows { end += 1 }
+    slab.logits = slab.logits.upperBound..<end
     for row in 0..<rows {
       weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
     }
     plan.removeAll(&scratch)
     var row = 0
     while row < rows {
-      let part = batch.segments[segment]
-      let count = min(part.tokenCount - consumed, rows - row)
-      let position = part.startPosition + consumed
+      let part = batch.segments[slab.segment]
+      let count = min(part.tokenCount - slab.consumed, rows - row)
+      let position = part.startPosition + slab.consumed
       for index in 0..<count {
         scratch.positions.base[row + index] = Int32(position + index)
         scratch.rowTables.base[row + index] = Int32(part.blockOffset)
       }
       plan.append(row: row, count: count, position: position, table: part.blockOffset, &scratch)
       row += count
-      consumed += count
-      if consumed == part.tokenCount {
-        segment += 1
-        consumed = 0
+      slab.consumed += count
+      if slab.consumed == part.tokenCount {
+        slab.segment += 1
+        slab.consumed = 0
       }
     }
     plan.finish(&scratch)
@@ -113,20 +112,16 @@ struct Transformer: ~Copyable {
       localRotary.fill(
         scratch.positions.base, rows: rows, cosines: scratch.localCosines.base, sines: scratch.localSines.base)
     }
-  }
-
-  private mutating func runLayers(rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool) {
-    var progress = LayerProgress()
-    while !runPart(&progress, rows: rows, tables: tables, wantsOutput: wantsOutput, mostWork: .max) {}
+    return true
   }
 
   /// Runs the next part of a layer, and says whether it was the last one of all.
   ///
   /// - Parameter mostWork: of one thread, in attention, which comes in several parts where there is more of it.
-  private mutating func runPart(
-    _ progress: inout LayerProgress, rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool, mostWork: Int
+  private func runPart(
+    _ progress: inout LayerProgress, _ slab: Slab, of batch: ForwardBatch, mostWork: Int
   ) -> Bool {
-    let index = progress.layer
+    let (index, rows) = (progress.layer, slab.rows)
     let layer = weights.layers[index]
     let isLast = index == weights.layers.count - 1
     switch progress.part {
@@ -135,13 +130,13 @@ struct Transformer: ~Copyable {
       multiply(
         normalizedInput(rows), (layer.query, scratch.queries.base), (layer.key, scratch.keys.base),
         (layer.value, scratch.values.base))
-      store(layer, index, rows: rows, tables: tables)
+      batch.blockTable.withUnsafeBufferPointer { store(layer, index, rows: rows, tables: $0.baseAddress) }
       // Nothing reads what the last layer gives for tokens without logits; its keys and values are stored.
-      if isLast && !wantsOutput { return true }
+      if isLast && slab.logits.isEmpty { return true }
       progress.part = .attention(done: 0)
     case .attention(let done):
       let tasks = plan.tasks(from: done, window: model.window(layer: index), mostWork: mostWork, scratch)
-      attend(index, tables: tables, tasks: tasks)
+      batch.blockTable.withUnsafeBufferPointer { attend(index, tables: $0.baseAddress, tasks: tasks) }
       progress.part = tasks.upperBound == plan.taskCount ? .attentionOutput : .attention(done: tasks.upperBound)
     case .attentionOutput:
       multiply(
@@ -164,15 +159,17 @@ struct Transformer: ~Copyable {
   }
 
   /// The last norm and the output projection, for the rows whose logits are wanted.
-  private mutating func project(_ rows: ArraySlice<Int>, slab: Int, logit: Int) {
-    guard !rows.isEmpty else { return }
+  private mutating func project(_ slab: Slab, of batch: ForwardBatch) {
+    guard !slab.logits.isEmpty else { return }
     let width = model.embeddingSize
-    for (index, row) in rows.enumerated() {
-      (scratch.delta.base + index * width).update(from: scratch.residual.base + (row - slab) * width, count: width)
+    for (index, row) in batch.logitRows[slab.logits].enumerated() {
+      (scratch.delta.base + index * width).update(
+        from: scratch.residual.base + (row - slab.first) * width, count: width)
     }
-    normalize(
-      rows: rows.count, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
-    multiply(normalizedInput(rows.count), (weights.output, scratch.logits.base + logit * model.vocabularySize))
+    let rows = slab.logits.count
+    normalize(rows: rows, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
+    multiply(
+      normalizedInput(rows), (weights.output, scratch.logits.base + slab.logits.lowerBound * model.vocabularySize))
   }
 }
 
@@ -182,34 +179,28 @@ extension Transformer {
   /// Multiplications of one thread in a piece of attention, about: some tenths of a millisecond.
   private static let pieceWork = 10_000_000
 
-  /// Begins a pass over the batch, which has been checked and is one slab at most, in place of one under way.
+  /// Begins a pass over the batch, which has been checked, in place of one under way.
   mutating func begin(_ batch: ForwardBatch) {
-    precondition((1...TransformerScratch.rows).contains(batch.tokens.count), "a pass in pieces is one slab")
     pieces = PiecewisePass(batch: batch)
+    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
   }
 
-  /// Runs the next piece.
+  /// Runs the next piece of what was begun.
   ///
   /// - Returns: nil before the last; then `[logitRows, vocabularySize]`, valid until the next call.
   mutating func advance() -> UnsafeBufferPointer<Float>? {
-    let batch = pieces.batch
     guard var progress = pieces.progress else {
-      var (segment, consumed) = (0, 0)
-      place(batch, first: 0, rows: batch.tokens.count, segment: &segment, consumed: &consumed)
-      pieces.progress = LayerProgress()
+      let batch = pieces.batch
+      var slab = pieces.slab
+      if start(&slab, of: batch) { pieces.progress = LayerProgress() }
+      pieces.slab = slab
       return nil
     }
-    let isDone = batch.blockTable.withUnsafeBufferPointer { tables in
-      runPart(
-        &progress, rows: batch.tokens.count, tables: tables.baseAddress, wantsOutput: !batch.logitRows.isEmpty,
-        mostWork: Self.pieceWork)
-    }
+    let isDone = runPart(&progress, pieces.slab, of: pieces.batch, mostWork: Self.pieceWork)
     pieces.progress = isDone ? nil : progress
     guard isDone else { return nil }
-    let count = batch.logitRows.count * model.vocabularySize
-    scratch.logits.reserve(count)
-    project(batch.logitRows[...], slab: 0, logit: 0)
-    return UnsafeBufferPointer(start: scratch.logits.base, count: count)
+    project(pieces.slab, of: pieces.batch)
+    return pieces.isLastSlab ? logits(pieces.batch) : nil
   }
 }
 
@@ -303,7 +294,8 @@ extension Transformer {
       values_offset: placement.valuesOffset(layer: index), tables: tables, heads: UInt32(model.headCount),
       kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), block_size: UInt32(placement.blockSize),
       window: UInt32(model.window(layer: index) ?? 0), dtype: placement.dtype, partials: scratch.partials.base)
-    var job = k_attention_job(kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound)
+    var job = k_attention_job(
+      kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound)
     run(tasks.count, k_attention_task, job)
     if plan.splitItemCount > 0, tasks.upperBound == plan.taskCount {
       job.items = UnsafePointer(scratch.splitItems.base)
