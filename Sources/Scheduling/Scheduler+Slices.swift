@@ -17,8 +17,9 @@ extension Scheduler {
   func beginSlices(of sequence: Sequence, rank: Int, _ budget: StepBudget) -> Bool {
     let group = sequence.group
     let left = sequence.nextStop - sequence.computedCount
-    // Of prompts whose logits are all wanted few tokens fit a chunk, and nobody waits beside what is handed over.
-    guard configuration.slicedChunkSize > 0, output.decodeTokens > 0, aimsAtStepTime,
+    // Of prompts whose logits are all wanted few tokens fit a chunk, and nobody waits beside what is handed over. How long
+    // a step may take is known once one without prompt tokens was measured.
+    guard configuration.slicedChunkSize > 0, output.decodeTokens > 0, aimsAtStepTime, costs.decode.isMeasured,
       !group.isLent, !group.lacksPromptLogits,
       // Where one step holds much of such a chunk, it holds an ordinary one that is large enough.
       Self.fewSteps * max(1, budget.prompt) < min(left, configuration.slicedChunkSize)

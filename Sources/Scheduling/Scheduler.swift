@@ -93,8 +93,10 @@ public final class Scheduler {
   ///
   /// - Parameter seconds: without a slice's part.
   public func observe(seconds: Double) {
-    // Beside slices a step finds the caches in another state than without.
-    guard output.slice == nil || output.prefillTokens > 0 else { return }
+    // Beside slices a step finds the caches in another state than without: that is better than knowing nothing.
+    guard output.slice == nil || output.prefillTokens > 0 || !costs.decode.knows(tokens: output.decodeTokens) else {
+      return
+    }
     costs.observe(
       prefillTokens: output.prefillTokens, prefillContext: output.prefillContext, decodeTokens: output.decodeTokens,
       seconds: seconds)
