@@ -94,8 +94,8 @@ final class EngineLoop {
 
   /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
   private static let idleStores = 64
-  /// Two slabs: the step in which a chunk ends is not filled, and the next one's tokens wait until it has.
-  private static let slicedChunkSize = 512
+  /// Large enough for the weights to be read seldom; more would only be lost at a preemption.
+  private static let slicedChunkSize = 256
 
   func run() {
     tiers?.start()
