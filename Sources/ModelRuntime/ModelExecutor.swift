@@ -35,3 +35,16 @@ public protocol ModelExecutor: AnyObject {
   /// Copies a block's contents, for copy-on-write.
   func copyBlock(from source: BlockID, to destination: BlockID)
 }
+
+extension ModelExecutor {
+  /// An executor has passes in pieces only if it says so.
+  public var runsPieces: Bool { false }
+
+  /// Fails: there are no passes in pieces.
+  public func begin(_ batch: ForwardBatch) throws(ServingError) {
+    throw ServingError(.internalError, "this executor runs no passes in pieces")
+  }
+
+  /// Nothing was begun.
+  public func advance() throws(ServingError) -> UnsafeBufferPointer<Float>? { nil }
+}
