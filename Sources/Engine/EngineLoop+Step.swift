@@ -16,26 +16,31 @@ extension EngineLoop {
     for copy in scheduler.output.copies { executor.copyBlock(from: copy.source, to: copy.destination) }
     tiers?.tend(scheduler, isShort: scheduler.lacksCopying, now: now)
     startFetches()
-    guard !scheduler.output.segments.isEmpty else { return false }
+    guard !scheduler.output.segments.isEmpty || scheduler.output.slice != nil else { return false }
     let running = scheduler.running.count
-    fillBatch()
     let started = clock.now
     announce(expectedSeconds: scheduler.expectedLongStep, from: started)
-    do throws(ServingError) {
-      let logits = try executor.forward(batch)
-      update(logits)
-    } catch {
-      for segment in scheduler.output.segments {
-        if let request = requests[segment.sequence.group.key] { fail(request, error) }
-      }
-    }
+    if !scheduler.output.segments.isEmpty { computeBatch() }
+    scheduler.observe(seconds: (clock.now - started).seconds)
+    advanceSlice(since: started)
     let seconds = (clock.now - started).seconds
-    scheduler.observe(seconds: seconds)
     statistics.steps += 1
     statistics.mostRunningSequences = max(statistics.mostRunningSequences, running)
     statistics.batchedTokens += UInt64(scheduler.output.tokenCount)
     statistics.stepSeconds.record(seconds + speculator.seconds)
     return true
+  }
+
+  private func computeBatch() {
+    batch.removeAll()
+    for segment in scheduler.output.segments { add(segment, to: &batch) }
+    do throws(ServingError) {
+      update(try executor.forward(batch))
+    } catch {
+      for segment in scheduler.output.segments {
+        if let request = requests[segment.sequence.group.key] { fail(request, error) }
+      }
+    }
   }
 
   /// Whoever watches the heartbeat shall not take a long step for a standstill.
@@ -50,13 +55,15 @@ extension EngineLoop {
   /// Copies down what the blocks held before that this step writes to: no more than the step computes, however long the prompt
   /// is whose blocks were handed out.
   private func storeEvicted(_ tiers: TierTransfers) {
-    for segment in scheduler.output.segments {
-      let end = BlockTable.blockCount(
-        tokens: segment.start + segment.count + segment.draftCount, blockSize: blockSize)
-      for index in segment.start / blockSize..<end { tiers.storeEvicted(segment.sequence.table[index], of: scheduler) }
-    }
+    for segment in scheduler.output.segments { storeEvicted(segment, tiers) }
+    if let slice = scheduler.output.slice, slice.isFirst { storeEvicted(slice.segment, tiers) }
     for copy in scheduler.output.copies { tiers.storeEvicted(copy.destination, of: scheduler) }
     tiers.storeEvicted(of: scheduler, limit: Self.spareStores)
+  }
+
+  private func storeEvicted(_ segment: SchedulerOutput.Segment, _ tiers: TierTransfers) {
+    let end = BlockTable.blockCount(tokens: segment.start + segment.count + segment.draftCount, blockSize: blockSize)
+    for index in segment.start / blockSize..<end { tiers.storeEvicted(segment.sequence.table[index], of: scheduler) }
   }
 
   /// Evicted blocks that a step copies down though it does not write to them.
@@ -84,18 +91,15 @@ extension EngineLoop {
     reportQueue()
   }
 
-  private func fillBatch() {
-    batch.removeAll()
-    for segment in scheduler.output.segments {
-      let sequence = segment.sequence
-      scratchTokens.removeAll(keepingCapacity: true)
-      scratchTokens.append(contentsOf: sequence.tokens[segment.start..<segment.start + segment.count])
-      scratchTokens.append(contentsOf: sequence.drafts[..<segment.draftCount])
-      let blocks = BlockTable.blockCount(tokens: segment.start + scratchTokens.count, blockSize: blockSize)
-      batch.append(
-        tokens: scratchTokens, startPosition: segment.start, blocks: sequence.table.blocks[..<blocks],
-        logitCount: segment.logitCount)
-    }
+  func add(_ segment: SchedulerOutput.Segment, to batch: inout ForwardBatch) {
+    let sequence = segment.sequence
+    scratchTokens.removeAll(keepingCapacity: true)
+    scratchTokens.append(contentsOf: sequence.tokens[segment.start..<segment.start + segment.count])
+    scratchTokens.append(contentsOf: sequence.drafts[..<segment.draftCount])
+    let blocks = BlockTable.blockCount(tokens: segment.start + scratchTokens.count, blockSize: blockSize)
+    batch.append(
+      tokens: scratchTokens, startPosition: segment.start, blocks: sequence.table.blocks[..<blocks],
+      logitCount: segment.logitCount)
   }
 
   // MARK: Results
@@ -103,27 +107,32 @@ extension EngineLoop {
   private func update(_ logits: UnsafeBufferPointer<Float>) {
     var row = 0
     for segment in scheduler.output.segments {
-      let promptRows = row..<row + segment.promptLogitCount
-      let rows = promptRows.upperBound..<row + segment.logitCount
+      update(segment, logits, row: row)
       row += segment.logitCount
-      // A request that failed in this step has nothing left to update.
-      guard let request = requests[segment.sequence.group.key], let group = request.group,
-        segment.sequence.status == .running
-      else { continue }
-      if !segment.isDecode {
-        statistics.computedPromptTokens += UInt64(segment.count)
-        if request.firstToken == nil { request.summary.computedTokens += segment.count }
+    }
+  }
+
+  /// - Parameter row: the segment's first row of logits.
+  func update(_ segment: SchedulerOutput.Segment, _ logits: UnsafeBufferPointer<Float>, row: Int) {
+    // A request that failed in this step has nothing left to update.
+    guard let request = requests[segment.sequence.group.key], let group = request.group,
+      segment.sequence.status == .running
+    else { return }
+    let promptRows = row..<row + segment.promptLogitCount
+    let rows = promptRows.upperBound..<row + segment.logitCount
+    if !segment.isDecode {
+      statistics.computedPromptTokens += UInt64(segment.count)
+      if request.firstToken == nil { request.summary.computedTokens += segment.count }
+    }
+    do throws(ServingError) {
+      try notePromptLogprobs(segment, request, logits, promptRows)
+      if segment.isDecode || group.isForked && !group.isLent && !rows.isEmpty {
+        try updateDecode(segment, request, logits, rows)
+      } else {
+        try updatePrefill(segment, request, group, logits, rows)
       }
-      do throws(ServingError) {
-        try notePromptLogprobs(segment, request, logits, promptRows)
-        if segment.isDecode || group.isForked && !group.isLent && !rows.isEmpty {
-          try updateDecode(segment, request, logits, rows)
-        } else {
-          try updatePrefill(segment, request, group, logits, rows)
-        }
-      } catch {
-        fail(request, error)
-      }
+    } catch {
+      fail(request, error)
     }
   }
 

@@ -28,6 +28,7 @@ final class EngineLoop {
   var sampler: Sampler
   var speculator: Speculator
   var batch = ForwardBatch()
+  var slices = SliceProgress()
   var scratchTokens: [TokenID] = []
   private var contents = EngineMailbox.Contents()
   private var earliestDeadline: ContinuousClock.Instant?
@@ -77,6 +78,7 @@ final class EngineLoop {
         maxNumBatchedTokens: configuration.maxNumBatchedTokens, maxPrefillTokens: configuration.maxPrefillTokens,
         prefillChunkSize: configuration.prefillChunkSize, handoffChunkSize: configuration.handoffChunkSize,
         enableChunkedPrefill: configuration.enableChunkedPrefill, targetStepTime: configuration.targetStepTime,
+        slicedChunkSize: executor.runsPieces ? Self.slicedChunkSize : 0,
         maxQueueWait: configuration.maxQueueWait, policy: configuration.batchSchedulerPolicy,
         fairShare: configuration.fairSharePolicy, prefetchBlocks: configuration.prefetchBlocks,
         fetchMinBlocks: configuration.enableBlockFetch ? configuration.fetchMinBlocks : 0,
@@ -92,6 +94,8 @@ final class EngineLoop {
 
   /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
   private static let idleStores = 64
+  /// Large enough for the weights to be read seldom; more would only be lost at a preemption.
+  private static let slicedChunkSize = 256
 
   func run() {
     tiers?.start()

@@ -61,7 +61,7 @@ extension KernelBenchmark {
               heads: UInt32(model.heads), kv_heads: UInt32(model.kvHeads), head_size: UInt32(model.size),
               block_size: UInt32(Self.blockSize), window: 0, dtype: K_KV_F16,
               partials: partials.base.assumingMemoryBound(to: Float.self))
-            var job = k_attention_job(kernels: kernels, attention: attention, items: items.baseAddress)
+            var job = k_attention_job(kernels: kernels, attention: attention, items: items.baseAddress, first: 0)
             run(items.count * model.kvHeads, job) { k_attention_task($0, $1) }
             guard !whole.isEmpty else { return }
             job.items = whole.baseAddress

@@ -41,6 +41,8 @@ public final class CPUModelExecutor: ModelExecutor {
   public let endOfGenerationTokens: [TokenID]
   public let memory: BlockMemory
   private var transformer: Transformer
+  /// Runs passes in pieces, beside the others; made when the first one begins.
+  private var piecewise: Transformer?
 
   /// Maps the pool, which is committed as blocks are first written, and starts the kernel threads.
   ///
@@ -92,20 +94,37 @@ public final class CPUModelExecutor: ModelExecutor {
   /// - Parameters:
   ///   - contextLength: nil is the model's own.
   ///   - logitRows: the most tokens of one step whose logits are wanted.
+  ///   - runsPieces: passes in pieces go on beside others.
   public static func scratchBytes(
-    model: ModelConfiguration, threads: Int, contextLength: Int? = nil, logitRows: Int = 0
+    model: ModelConfiguration, threads: Int, contextLength: Int? = nil, logitRows: Int = 0, runsPieces: Bool = true
   ) -> Int {
-    TransformerScratch.byteCount(model, threads: threads, contextLength: contextLength ?? model.contextLength)
+    let contextLength = contextLength ?? model.contextLength
+    let pass = TransformerScratch.byteCount(model, threads: threads, contextLength: contextLength)
+    return pass * (runsPieces ? 2 : 1) + RotaryTable.byteCount(model, contextLength: contextLength)
       + logitRows * model.vocabularySize * MemoryLayout<Float>.size
   }
 
   /// What of it has been taken so far, without the logits.
-  package var heldScratchBytes: Int { transformer.scratchBytes }
+  package var heldScratchBytes: Int {
+    var count = transformer.scratchBytes + transformer.rotationBytes
+    if piecewise != nil { count += piecewise?.scratchBytes ?? 0 }
+    return count
+  }
 
   public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {
     try check(batch)
     return transformer.forward(batch)
   }
+
+  public var runsPieces: Bool { true }
+
+  public func begin(_ batch: ForwardBatch) throws(ServingError) {
+    try check(batch)
+    if piecewise == nil { piecewise = Transformer(beside: transformer) }
+    piecewise?.begin(batch)
+  }
+
+  public func advance() -> UnsafeBufferPointer<Float>? { piecewise?.advance() }
 
   public func copyBlock(from source: BlockID, to destination: BlockID) {
     memory.bytes(of: destination).copyMemory(from: UnsafeRawBufferPointer(memory.bytes(of: source)))

@@ -15,6 +15,9 @@ public struct ForwardBatch {
     public var blockOffset: Int
     public var blockCount: Int
 
+    /// Where they lie in `tokens`.
+    public var tokenRange: Range<Int> { tokenOffset..<tokenOffset + tokenCount }
+
     public init(tokenOffset: Int, tokenCount: Int, startPosition: Int, blockOffset: Int, blockCount: Int) {
       self.tokenOffset = tokenOffset
       self.tokenCount = tokenCount

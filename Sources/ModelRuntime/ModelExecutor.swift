@@ -18,6 +18,33 @@ public protocol ModelExecutor: AnyObject {
   /// - Returns: `[logitRows, vocabularySize]`, `f32`, in the order of `batch.logitRows`; valid until the next call.
   func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float>
 
+  /// Whether passes may come in pieces.
+  var runsPieces: Bool { get }
+
+  /// Begins a pass that comes in pieces, in place of one under way; `forward` may be called between them.
+  ///
+  /// The results are those of `forward`. Until the last piece nothing else may read or write the blocks that it writes to;
+  /// nothing has to end a pass that nobody carries on.
+  func begin(_ batch: ForwardBatch) throws(ServingError)
+
+  /// Computes the next piece of the pass that was begun: a small part of a layer.
+  ///
+  /// - Returns: nil until the last piece, and then as `forward` does, valid until the next call of `begin` or `advance`.
+  func advance() throws(ServingError) -> UnsafeBufferPointer<Float>?
+
   /// Copies a block's contents, for copy-on-write.
   func copyBlock(from source: BlockID, to destination: BlockID)
+}
+
+extension ModelExecutor {
+  /// An executor has passes in pieces only if it says so.
+  public var runsPieces: Bool { false }
+
+  /// Fails: there are no passes in pieces.
+  public func begin(_ batch: ForwardBatch) throws(ServingError) {
+    throw ServingError(.internalError, "this executor runs no passes in pieces")
+  }
+
+  /// Nothing was begun.
+  public func advance() throws(ServingError) -> UnsafeBufferPointer<Float>? { nil }
 }

@@ -23,6 +23,9 @@ public final class SimulatedExecutor: ModelExecutor {
       public var steps = 0
       public var tokens = 0
       public var copies = 0
+      /// Pieces of passes, and the passes that came to their end.
+      public var pieces = 0
+      public var piecewisePasses = 0
       /// The most tokens in one step, and in one sequence's part of it.
       public var largestStep = 0
       public var largestSegment = 0
@@ -60,18 +63,26 @@ public final class SimulatedExecutor: ModelExecutor {
   /// What the next token is, unless it repeats an earlier one.
   private let spoken: Range<TokenID>
   private let failingStep: Int?
+  private let failingPiece: Int?
+  private let piecesPerPass: Int
   private let record: Record
-  private var logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
-  private var logitCount = 0
+  private var logits = LogitRows()
+  private var piecewiseLogits = LogitRows()
   private var steps = 0
+  private var pieces = 0
+  /// The pass in pieces that is under way, and how many of them are done.
+  private var pass: (batch: ForwardBatch, done: Int)?
 
   /// - Parameters:
   ///   - spoken: the tokens that the model says of its own accord; nil is the whole vocabulary.
   ///   - failingStep: the step, from 0, in which `forward` throws.
+  ///   - piecesPerPass: a pass comes in so many, two or more.
+  ///   - failingPiece: the piece of all, from 0, in which `advance` throws.
   public init(
     blockCount: Int, blockSize: Int = 16, vocabularySize: Int = 512, maximumContextLength: Int = 4096,
     endOfGenerationTokens: [TokenID] = [], spoken: Range<TokenID>? = nil, text: Text = .random, cost: Cost = Cost(),
-    failingStep: Int? = nil, model: String = "simulated", record: Record = Record()
+    failingStep: Int? = nil, piecesPerPass: Int = 16, failingPiece: Int? = nil, model: String = "simulated",
+    record: Record = Record()
   ) throws(ServingError) {
     // 16 bytes a token.
     layout = KVLayout(
@@ -84,11 +95,11 @@ public final class SimulatedExecutor: ModelExecutor {
     self.text = text
     self.cost = cost
     self.failingStep = failingStep
+    self.piecesPerPass = piecesPerPass
+    self.failingPiece = failingPiece
     self.record = record
     memory = try BlockMemory(blockBytes: layout.blockBytes(), blockCount: blockCount)
   }
-
-  deinit { logits.deallocate() }
 
   public func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float> {
     defer { steps += 1 }
@@ -102,25 +113,41 @@ public final class SimulatedExecutor: ModelExecutor {
     if let failure = record.failure { throw failure }
     if steps == failingStep { throw ServingError(.internalError, "step \(steps) was made to fail") }
     // All writes come before all reads of whole contexts, as in a real model's layer.
-    for segment in batch.segments { write(segment, of: batch) }
-    if logits.count < batch.logitRows.count * vocabularySize {
-      logits.deallocate()
-      logits = .allocate(capacity: batch.logitRows.count * vocabularySize)
-    }
-    logitCount = 0
-    var row = 0
-    for segment in batch.segments {
-      let end = segment.tokenOffset + segment.tokenCount
-      var rows: [Int] = []
-      while row < batch.logitRows.count, batch.logitRows[row] < end {
-        rows.append(segment.startPosition + batch.logitRows[row] - segment.tokenOffset)
-        row += 1
-      }
-      read(segment, of: batch, positions: rows)
-    }
+    for segment in batch.segments { write(segment, of: batch, segment.tokenRange) }
+    readAll(batch, into: &logits)
     // The digests take time themselves, which is a part of it.
     wait(cost.duration(of: batch) - start.duration(to: .now))
-    return UnsafeBufferPointer(rebasing: logits[..<logitCount])
+    return logits.values
+  }
+
+  public let runsPieces = true
+
+  public func begin(_ batch: ForwardBatch) { pass = (batch, 0) }
+
+  /// What stands in the blocks is wrong until the last piece: the first one scrawls over all of it.
+  public func advance() throws(ServingError) -> UnsafeBufferPointer<Float>? {
+    guard let (batch, done) = pass else { return nil }
+    defer { pieces += 1 }
+    record.update { $0.pieces += 1 }
+    wait(cost.duration(of: batch) / piecesPerPass)
+    if pieces == failingPiece { throw ServingError(.internalError, "piece \(pieces) was made to fail") }
+    pass?.done += 1
+    for segment in batch.segments {
+      if done == 0 {
+        scrawl(segment, of: batch)
+      } else {
+        let (first, count, parts) = (segment.tokenOffset, segment.tokenCount, piecesPerPass - 1)
+        write(segment, of: batch, first + count * (done - 1) / parts..<first + count * done / parts)
+      }
+    }
+    guard done + 1 == piecesPerPass else { return nil }
+    pass = nil
+    record.update { counts in
+      counts.piecewisePasses += 1
+      counts.tokens += batch.tokens.count
+    }
+    readAll(batch, into: &piecewiseLogits)
+    return piecewiseLogits.values
   }
 
   public func copyBlock(from source: BlockID, to destination: BlockID) {
@@ -139,10 +166,10 @@ public final class SimulatedExecutor: ModelExecutor {
     return block.baseAddress.map { $0 + position % layout.blockSize * MemoryLayout<Digest>.stride }
   }
 
-  private func write(_ segment: ForwardBatch.Segment, of batch: ForwardBatch) {
-    for offset in 0..<segment.tokenCount {
-      let position = segment.startPosition + offset
-      let token = batch.tokens[segment.tokenOffset + offset]
+  private func write(_ segment: ForwardBatch.Segment, of batch: ForwardBatch, _ tokens: Range<Int>) {
+    for index in tokens {
+      let position = segment.startPosition + index - segment.tokenOffset
+      let token = batch.tokens[index]
       var before: UInt64 = 0x5EED
       if position > 0 {
         before = address(position - 1, segment, batch).map { $0.load(as: Digest.self).value } ?? 0
@@ -153,8 +180,30 @@ public final class SimulatedExecutor: ModelExecutor {
     }
   }
 
+  private func scrawl(_ segment: ForwardBatch.Segment, of batch: ForwardBatch) {
+    for offset in 0..<segment.tokenCount {
+      let digest = Digest(value: 0xDEAD, token: -1, position: .max)
+      address(segment.startPosition + offset, segment, batch)?.storeBytes(of: digest, as: Digest.self)
+    }
+  }
+
+  private func readAll(_ batch: ForwardBatch, into logits: inout LogitRows) {
+    logits.reserve(batch.logitRows.count, width: vocabularySize)
+    var row = 0
+    for segment in batch.segments {
+      var rows: [Int] = []
+      while row < batch.logitRows.count, batch.logitRows[row] < segment.tokenRange.upperBound {
+        rows.append(segment.startPosition + batch.logitRows[row] - segment.tokenOffset)
+        row += 1
+      }
+      read(segment, of: batch, positions: rows, into: &logits)
+    }
+  }
+
   /// Appends the logits after each of the positions, which ascend.
-  private func read(_ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int]) {
+  private func read(
+    _ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int], into logits: inout LogitRows
+  ) {
     guard let last = positions.last else { return }
     var (seen, before) = (UInt64(0), UInt64(0x5EED))
     var isSound = true
@@ -166,7 +215,8 @@ public final class SimulatedExecutor: ModelExecutor {
       isSound = isSound && digest.value == Self.chain(before, digest.token, position)
       before = digest.value
       if position == positions[next] {
-        appendLogits(seen: seen, favourite: favourite(seen, isSound, position, segment, batch))
+        let favourite = favourite(seen, isSound, position, segment, batch)
+        logits.append { Self.logit($0, seen: seen, favourite: favourite) }
         next += 1
       }
     }
@@ -183,12 +233,8 @@ public final class SimulatedExecutor: ModelExecutor {
   }
 
   /// One clear maximum; the others within a range that a temperature near 1 samples from.
-  private func appendLogits(seen: UInt64, favourite: Int) {
-    for token in 0..<vocabularySize {
-      let noise = Self.mix(seen &+ UInt64(token))
-      logits[logitCount + token] = token == favourite ? 6 : Float(noise >> 40) / Float(1 << 24) * 4
-    }
-    logitCount += vocabularySize
+  private static func logit(_ token: Int, seen: UInt64, favourite: Int) -> Float {
+    token == favourite ? 6 : Float(mix(seen &+ UInt64(token)) >> 40) / Float(1 << 24) * 4
   }
 
   private static func chain(_ before: UInt64, _ token: TokenID, _ position: Int) -> UInt64 {

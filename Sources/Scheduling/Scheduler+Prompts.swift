@@ -9,17 +9,22 @@ extension Scheduler {
   /// With nobody waiting for a next token, longer chunks make better use of the weights that they read.
   private static let unloadedStep = 4.0
 
+  /// Without chunked prefill there is nothing to shorten: a prompt that fits no step would wait for ever.
+  var aimsAtStepTime: Bool { configuration.enableChunkedPrefill && configuration.targetStepTime > .zero }
+
+  /// How long a step may take; nil where it does not matter.
+  func stepTarget(decodeTokens: Int) -> Double? {
+    guard aimsAtStepTime else { return nil }
+    let target = configuration.targetStepTime.seconds
+    guard decodeTokens > 0 else { return target * Self.unloadedStep }
+    guard let alone = costs.decodeSeconds(tokens: decodeTokens) else { return target }
+    return min(max(target, Self.loadedStep.lowerBound * alone), Self.loadedStep.upperBound * alone)
+  }
+
   /// Prompt tokens of the step, by the wanted step time and the limits.
-  func prefillBudget(decodeTokens: Int) -> Int {
+  func prefillBudget(decodeTokens: Int, target: Double?) -> Int {
     var tokens = configuration.maxPrefillTokens
-    // Without chunked prefill there is nothing to shorten: a prompt that fits no step would wait for ever.
-    if configuration.enableChunkedPrefill, configuration.targetStepTime > .zero {
-      var target = configuration.targetStepTime.seconds
-      if decodeTokens == 0 {
-        target *= Self.unloadedStep
-      } else if let alone = costs.decodeSeconds(tokens: decodeTokens) {
-        target = min(max(target, Self.loadedStep.lowerBound * alone), Self.loadedStep.upperBound * alone)
-      }
+    if let target {
       let affordable = costs.prefillTokens(
         target: target, decodeTokens: decodeTokens, context: oldestPrompt?.computedCount ?? 0)
       // A chunk too small to be of use to anybody is no help; beside running sequences it may be smaller.
@@ -34,9 +39,13 @@ extension Scheduler {
     !sequence.isDecoding && sequence.remainingCount > 0 && sequence.scheduledStep != step
   }
 
+  /// Of those that come in chunks of a step.
   private var oldestPrompt: Sequence? {
     var oldest: Sequence?
-    for sequence in running where isPrompt(sequence) && sequence.id < oldest?.id ?? UInt64.max { oldest = sequence }
+    for sequence in running
+    where isPrompt(sequence) && sequence !== sliced?.sequence && sequence.id < oldest?.id ?? UInt64.max {
+      oldest = sequence
+    }
     return oldest
   }
 
@@ -47,7 +56,7 @@ extension Scheduler {
   func schedulePrompts(now: ContinuousClock.Instant, _ budget: inout StepBudget) {
     var turn = PromptTurn()
     if configuration.enableChunkedPrefill {
-      turn.oldest = oldestPrompt
+      turn.oldest = sliced?.sequence ?? oldestPrompt
       for sequence in running where isPrompt(sequence) && sequence !== turn.oldest { turn.others.append(sequence) }
       turn.others.sort {
         if $0.group.priority != $1.group.priority { return $0.group.priority > $1.group.priority }
@@ -56,15 +65,20 @@ extension Scheduler {
     } else {
       turn.others = running.filter(isPrompt)
     }
-    if let oldest = turn.oldest {
+    if sliced != nil {
+      // Half of the step's time for prompts.
+      if !turn.others.isEmpty || !waiting.isEmpty { budget.takePrompt((budget.prompt + 1) / 2) }
+    } else if let oldest = turn.oldest {
       reserve(for: oldest, isAlone: turn.others.isEmpty && waiting.isEmpty, &turn, &budget)
     }
     if output.preempted.isEmpty, !isShort, binding.isEmpty { admit(now: now, &turn, &budget) }
     scheduleOthers(&turn, &budget)
     budget.tokens += turn.reserved
     budget.prefillTokens += turn.reserved
-    guard let oldest = turn.oldest, oldest.status == .running, let rank = running.firstIndex(where: { $0 === oldest })
+    guard sliced == nil, let oldest = turn.oldest, oldest.status == .running,
+      let rank = running.firstIndex(where: { $0 === oldest })
     else { return }
+    if beginSlices(of: oldest, rank: rank, budget) { return }
     if !scheduleChunk(of: oldest, rank: rank, at: turn.place, &budget), budget.prompt <= 0 {
       noteShortfall(of: oldest, PromptTurn())
     }
@@ -106,12 +120,7 @@ extension Scheduler {
     let count = chunk(of: sequence, limit: budget.prompt)
     guard count > 0, makeRoom(for: sequence, through: sequence.computedCount + count, rank: rank) else { return false }
     let (start, group) = (sequence.computedCount, sequence.group)
-    let end = start + count
-    let wantsToken =
-      end == sequence.tokens.count
-      || !group.isForked && end == group.prefixCount
-        && group.sequences.contains { $0.status != .finished && $0.tokens.count == end }
-    var (logits, promptLogits) = (wantsToken ? 1 : 0, 0)
+    var (logits, promptLogits) = (wantsToken(sequence, after: start + count) ? 1 : 0, 0)
     if group.lacksPromptLogits, start < group.promptLogitCount {
       (logits, promptLogits) = (count, count - logits)
       output.promptLogitRows += count
@@ -125,8 +134,16 @@ extension Scheduler {
     return true
   }
 
+  /// Whether what follows the sequence's leading `end` tokens is to be drawn.
+  func wantsToken(_ sequence: Sequence, after end: Int) -> Bool {
+    let group = sequence.group
+    return end == sequence.tokens.count
+      || !group.isForked && end == group.prefixCount
+        && group.sequences.contains { $0.status != .finished && $0.tokens.count == end }
+  }
+
   /// Tokens of the sequence's next chunk: to a block's end where it is not the last and that costs little of it.
-  private func chunk(of sequence: Sequence, limit: Int) -> Int {
+  func chunk(of sequence: Sequence, limit: Int) -> Int {
     let (start, group) = (sequence.computedCount, sequence.group)
     let end = sequence.nextStop
     var largest = configuration.prefillChunkSize

@@ -106,6 +106,7 @@ extension Scheduler {
       throw ServingError(.internalError, "scheduler: a waiting sequence holds \(sequence.table.count) blocks")
     }
     try pool.checkIntegrity(references: references, pins: pins)
+    try checkSlices()
     let promised = receiving.reduce(0) { $0 + $1.promisedBlocks }
     if promised != promisedBlocks {
       throw ServingError(.internalError, "scheduler: \(promised) blocks are promised; \(promisedBlocks) are counted")

@@ -30,6 +30,10 @@ public final class Scheduler {
   var nextFetch: UInt64 = 0
   public internal(set) var fetchCost: FetchCost
   public internal(set) var fetchStatistics = FetchStatistics()
+  /// The chunk that is computed in slices, from the step of its first to `endSlices`.
+  var sliced: SchedulerOutput.Segment?
+  /// None of its slices was scheduled yet.
+  var isSliceFirst = false
   var isWaitingSorted = true
   var step: UInt64 = 0
   /// The time of the step that is made.
@@ -43,7 +47,7 @@ public final class Scheduler {
   }
   /// Blocks that are being copied to a tier would be of use in the pool now.
   public internal(set) var lacksCopying = false
-  public private(set) var costs = StepCostModel()
+  public internal(set) var costs = StepCostModel()
   public internal(set) var preemptionCount: UInt64 = 0
   public internal(set) var singleFlightWaits: UInt64 = 0
   public internal(set) var copyOnWriteCopies: UInt64 = 0
@@ -79,12 +83,20 @@ public final class Scheduler {
     var budget = StepBudget(tokens: configuration.maxNumBatchedTokens)
     scheduleDecodes(&budget)
     shortfall = 0
-    budget.prefillTokens = prefillBudget(decodeTokens: output.decodeTokens)
+    let target = stepTarget(decodeTokens: output.decodeTokens)
+    budget.prefillTokens = prefillBudget(decodeTokens: output.decodeTokens, target: target)
     schedulePrompts(now: now, &budget)
+    scheduleSlice(target: target)
   }
 
   /// What a step took, for the size of the next chunks.
+  ///
+  /// - Parameter seconds: without a slice's part.
   public func observe(seconds: Double) {
+    // Beside slices a step finds the caches in another state than without: that is better than knowing nothing.
+    guard output.slice == nil || output.prefillTokens > 0 || !costs.decode.knows(tokens: output.decodeTokens) else {
+      return
+    }
     costs.observe(
       prefillTokens: output.prefillTokens, prefillContext: output.prefillContext, decodeTokens: output.decodeTokens,
       seconds: seconds)
@@ -210,6 +222,7 @@ public final class Scheduler {
 
   /// Drops blocks, claims and progress.
   func reset(_ sequence: Sequence) {
+    if sequence === sliced?.sequence { sliced = nil }
     disclaim(sequence)
     stopLoading(sequence)
     pool.release(&sequence.table)

@@ -9,6 +9,8 @@ public struct SchedulerConfiguration: Sendable {
   public var enableChunkedPrefill: Bool
   /// Zero is off.
   public var targetStepTime: Duration
+  /// Tokens of a chunk that is computed in slices beside running sequences; 0: none is.
+  public var slicedChunkSize: Int
   public var maxQueueWait: Duration
   public var policy: BatchSchedulerPolicy
   public var fairShare: FairSharePolicy
@@ -31,7 +33,8 @@ public struct SchedulerConfiguration: Sendable {
   public init(
     blockSize: Int = 16, maxNumSeqs: Int = 128, maxNumBatchedTokens: Int = 8192, maxPrefillTokens: Int = 8192,
     prefillChunkSize: Int = 1024, handoffChunkSize: Int = 256, enableChunkedPrefill: Bool = true,
-    targetStepTime: Duration = .zero, maxQueueWait: Duration = .seconds(30), policy: BatchSchedulerPolicy = .fifo,
+    targetStepTime: Duration = .zero, slicedChunkSize: Int = 0, maxQueueWait: Duration = .seconds(30),
+    policy: BatchSchedulerPolicy = .fifo,
     fairShare: FairSharePolicy = .none, fairShareQuantum: Int = 512, prefetchBlocks: Int = 4,
     fetchMinBlocks: Int = 0, fetchTimeout: Duration = .milliseconds(500), fetchCost: FetchCost = FetchCost(),
     reservation: BlockReservation = .asNeeded
@@ -44,6 +47,7 @@ public struct SchedulerConfiguration: Sendable {
     self.handoffChunkSize = handoffChunkSize
     self.enableChunkedPrefill = enableChunkedPrefill
     self.targetStepTime = targetStepTime
+    self.slicedChunkSize = slicedChunkSize
     self.maxQueueWait = maxQueueWait
     self.policy = policy
     self.fairShare = fairShare

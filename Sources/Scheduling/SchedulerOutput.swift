@@ -20,6 +20,16 @@ public struct SchedulerOutput {
     public var isDecode: Bool
   }
 
+  /// A piece of time for a chunk that is computed over several steps.
+  public struct Slice {
+    /// The whole chunk, which is none of the step's segments.
+    public var segment: Segment
+    /// Its first slice.
+    public var isFirst: Bool
+    /// How long the step may take, this slice included.
+    public var stepSeconds: Double
+  }
+
   /// A request that is not served.
   public struct Refusal {
     public var group: SequenceGroup
@@ -27,6 +37,7 @@ public struct SchedulerOutput {
   }
 
   public internal(set) var segments: [Segment] = []
+  public internal(set) var slice: Slice?
   /// To be carried out in order, before the forward pass, and also when there is none.
   public internal(set) var copies: [BlockCopy] = []
   /// Admitted for the first time.
@@ -52,6 +63,7 @@ public struct SchedulerOutput {
 
   mutating func removeAll() {
     segments.removeAll(keepingCapacity: true)
+    slice = nil
     copies.removeAll(keepingCapacity: true)
     admitted.removeAll(keepingCapacity: true)
     reserved.removeAll(keepingCapacity: true)

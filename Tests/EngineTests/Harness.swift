@@ -44,6 +44,7 @@ struct Setup {
   var text = SimulatedExecutor.Text.random
   var cost = SimulatedExecutor.Cost()
   var failingStep: Int?
+  var failingPiece: Int?
   var configuration = EngineConfiguration(targetStepTime: .zero, adaptsDraftLength: false, checkIntegrityOnIdle: true)
   var record = SimulatedExecutor.Record()
   var draft: Draft?
@@ -55,13 +56,16 @@ struct Setup {
       failingStep: failingStep, record: record)
   }
 
-  func engine(start: Bool = true, fileTier: FaultyTier? = nil) throws -> EngineCore {
+  func engine(
+    start: Bool = true, fileTier: FaultyTier? = nil, clock: ServingClock = .continuous
+  ) throws -> EngineCore {
     let engine = try EngineCore(
       executor: SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
         maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-        failingStep: failingStep, record: record), draftExecutor: draft?.executor(), configuration: configuration,
-      fileTier: fileTier)
+        failingStep: failingStep, failingPiece: failingPiece, record: record), draftExecutor: draft?.executor(),
+      configuration: configuration,
+      fileTier: fileTier, clock: clock)
     if start { engine.start() }
     return engine
   }
@@ -94,6 +98,22 @@ struct Setup {
       output.append(token.id)
     }
     return output
+  }
+}
+
+extension ServingClock {
+  /// Goes on by a microsecond whenever it is asked.
+  static var ticking: ServingClock {
+    let (start, ticks) = (ContinuousClock.now, Lock(0))
+    @Sendable func now() -> ContinuousClock.Instant {
+      start
+        + .microseconds(
+          ticks.withLock {
+            $0 += 1
+            return $0
+          })
+    }
+    return ServingClock(now: { now() }, sleep: { _ in })
   }
 }
 

@@ -134,7 +134,16 @@ import Testing
     }
   }
 
-  private func run(seed: Int, _ base: Setup, tiers: [FaultyTier] = []) async throws {
+  /// The same with prompts that go through the model in slices.
+  @Test(arguments: 0..<6) func norInSlices(seed: Int) async throws {
+    var setup = Setup()
+    setup.configuration.targetStepTime = .milliseconds(50)
+    setup.configuration.maxPrefillTokens = 8
+    try await run(seed: seed, setup, clock: .ticking)
+    #expect(setup.record.counts.piecewisePasses > 10)
+  }
+
+  private func run(seed: Int, _ base: Setup, tiers: [FaultyTier] = [], clock: ServingClock = .continuous) async throws {
     var setup = base
     setup.blocks = [20, 40, 100][seed % 3]
     setup.text = seed % 2 == 0 ? .repeating(period: 7) : .random
@@ -148,7 +157,8 @@ import Testing
     setup.configuration.specMethod = [.ngram, .suffix, .draft][seed / 2 % 3]
     setup.draft = .init(text: .repeating(period: 14), blocks: 30)
     let storm = Storm(
-      setup: setup, engine: try setup.engine(fileTier: tiers.first), other: try setup.engine(fileTier: tiers.last))
+      setup: setup, engine: try setup.engine(fileTier: tiers.first, clock: clock),
+      other: try setup.engine(fileTier: tiers.last, clock: clock))
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in 0..<24 {
         group.addTask {

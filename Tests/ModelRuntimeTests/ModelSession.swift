@@ -55,6 +55,21 @@ final class ModelSession {
     return result
   }
 
+  /// Begins a pass in pieces over up to `count` more tokens of a sequence, which then count as stored.
+  func begin(_ index: Int, _ count: Int) throws {
+    let sequence = sequences[index]
+    let end = min(sequence.tokens.count, sequence.stored + count)
+    var batch = ForwardBatch()
+    batch.append(
+      tokens: sequence.tokens[sequence.stored..<end], startPosition: sequence.stored, blocks: sequence.blocks,
+      logitCount: end == sequence.tokens.count ? 1 : 0)
+    sequences[index].stored = end
+    try executor.begin(batch)
+  }
+
+  /// The next piece; after the last one the logits, if any were wanted.
+  func advance() throws -> [Float]? { executor.advance().map(Array.init) }
+
   func append(_ token: TokenID, to index: Int) { sequences[index].tokens.append(token) }
 
   /// The logits after each prompt, then `steps` greedy tokens of each, all prompts in one batch.

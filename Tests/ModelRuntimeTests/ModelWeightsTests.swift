@@ -154,6 +154,9 @@ struct ModelWeightsTests {
         logitCount: 1)
       _ = try executor.forward(batch)
       #expect(executor.heldScratchBytes <= said)
+      try executor.begin(batch)
+      while executor.advance() == nil {}
+      #expect(executor.heldScratchBytes <= said)
     }
     let withLogits = CPUModelExecutor.scratchBytes(
       model: weights.configuration, threads: threads, contextLength: context, logitRows: 10)

@@ -110,6 +110,7 @@ import Testing
     configuration.fairShare = pick(2) == 0 ? .none : .deficitRoundRobin
     configuration.fairShareQuantum = 1 + pick(40)
     configuration.maxQueueWait = .milliseconds(pick(2) == 0 ? 400 : 1_000_000)
+    configuration.slicedChunkSize = pick(2) * (1 + pick(40))
     var simulation = StepSimulation(
       configuration, cost: StepSimulation.Cost(jitter: 0.3), blocks: blocks, isCaching: pick(4) > 0)
     var groups: [SequenceGroup] = []

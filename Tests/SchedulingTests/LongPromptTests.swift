@@ -21,10 +21,12 @@ import Testing
 
   /// The bar: while a prompt of 8,000 tokens is computed, running streams' gaps at the 99th percentile are at most four
   /// times the median without it, and the prompt keeps at least 60 % of the rate that it has alone.
-  @Test(arguments: costs.indices, [1, 8, 32]) func aLongPromptAndRunningStreamsShareTheSteps(index: Int, streams: Int)
-    throws
-  {
-    var alone = StepSimulation(Self.configuration, cost: Self.costs[index])
+  @Test(arguments: costs.indices, [(1, 0), (8, 0), (32, 0), (1, 1024), (8, 1024), (32, 1024)])
+  func aLongPromptAndRunningStreamsShareTheSteps(index: Int, load: (streams: Int, slicedChunkSize: Int)) throws {
+    let streams = load.streams
+    var configuration = Self.configuration
+    configuration.slicedChunkSize = load.slicedChunkSize
+    var alone = StepSimulation(configuration, cost: Self.costs[index])
     alone.add(prompt: 100, output: 1)
     try alone.run { $0.isIdle }
     let began = alone.seconds
@@ -32,7 +34,7 @@ import Testing
     try alone.run { $0.isIdle }
     let unloaded = alone.seconds - began
 
-    var loaded = StepSimulation(Self.configuration, cost: Self.costs[index])
+    var loaded = StepSimulation(configuration, cost: Self.costs[index])
     for _ in 0..<streams { loaded.add(prompt: 100, output: 100_000) }
     try loaded.run { $0.gaps.count > 200 * streams }
     let median = Array(loaded.gaps.suffix(100 * streams)).quantile(0.5)
@@ -42,6 +44,60 @@ import Testing
     try loaded.run { $0.ends[long.key] != nil }
     #expect(loaded.gaps.quantile(0.99) <= 4 * median)
     #expect(unloaded / (loaded.seconds - start) >= 0.6)
+    #expect(load.slicedChunkSize > 0 || loaded.slicedTokens == 0)
+    // With many streams a step holds so many prompt tokens that they need not be sliced.
+    #expect(load.slicedChunkSize == 0 || loaded.slicedTokens > 7_000 || streams > 8)
+  }
+
+  /// While a long one goes through the layers in slices, short ones keep coming, and both get on.
+  @Test func shortPromptsAndSlicesShareTheSteps() throws {
+    var configuration = Self.configuration
+    configuration.slicedChunkSize = 1024
+    var simulation = StepSimulation(configuration)
+    for _ in 0..<8 { simulation.add(prompt: 100, output: 100_000) }
+    try simulation.run { $0.gaps.count > 800 }
+    let median = simulation.gaps.quantile(0.5)
+    simulation.forgetGaps()
+    let long = simulation.add(prompt: 8_000, output: 1)
+    var shorts: [SequenceGroup] = []
+    let start = simulation.seconds
+    while simulation.ends[long.key] == nil {
+      if simulation.scheduler.waiting.isEmpty { shorts.append(simulation.add(prompt: 60, output: 1)) }
+      try simulation.step()
+    }
+    // Three times what the prompt would take if half of the time for prompts were all that it got.
+    let fair = simulation.seconds - start
+    #expect(fair < 3 * 2 * 8_000 * (simulation.cost.prefillToken + simulation.cost.pair * 4_000))
+    #expect(simulation.slicedTokens > 7_000)
+    #expect(simulation.gaps.quantile(0.99) <= 4 * median)
+    let waits = shorts.compactMap { short in
+      simulation.firstTokens[short.key].map { $0 - (simulation.arrivals[short.key] ?? 0) }
+    }
+    #expect(waits.count > 20)
+    #expect(waits.quantile(0.9) < fair / 10)
+  }
+
+  /// Whoever ends beside it, a chunk that was begun goes on, and nothing is left of one whose prompt is cancelled or preempted.
+  @Test(arguments: 0..<12) func slicesEndWithTheirPrompt(steps: Int) throws {
+    var configuration = Self.configuration
+    configuration.slicedChunkSize = 1024
+    var simulation = StepSimulation(configuration, blocks: 100)
+    let stream = simulation.add(prompt: 16, output: 700)
+    try simulation.run { $0.gaps.count > 100 }
+    let first = simulation.add(prompt: 1_000, output: 1)
+    for _ in 0..<steps { try simulation.step() }
+    simulation.cancel(first)
+    try simulation.scheduler.checkIntegrity(pins: 0)
+    let second = simulation.add(prompt: 800, output: 1)
+    for _ in 0..<steps { try simulation.step() }
+    // Ranks before the prompt, and takes its blocks.
+    let urgent = simulation.add(prompt: 1_000, output: 500, priority: 1)
+    for _ in 0..<steps { try simulation.step() }
+    if steps % 2 == 0 { simulation.cancel(stream) }
+    try simulation.run { $0.isIdle }
+    #expect(simulation.ends[second.key] != nil && simulation.ends[urgent.key] != nil)
+    #expect(simulation.slicedTokens > 0 || steps == 0)
+    #expect(simulation.scheduler.pool.activeCount == 0)
   }
 
   /// Short prompts behind a long one get their first token long before it has.

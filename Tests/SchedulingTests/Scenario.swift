@@ -7,7 +7,7 @@ import ServingTypes
 ///     # a comment
 ///     config block_size=4 blocks=16 max_num_seqs=4 ...
 ///     > add a prompt=10 [seed=1] [n=2] [priority=1] [tenant=x] [prompt_logits] [lent] [received]
-///     > step [at=20ms]
+///     > step [at=20ms] [took=50] [slice=last [slices_took=300]]
 ///     a: prefill 0..<8
 ///     > finish a
 ///
@@ -71,6 +71,7 @@ struct Scenario {
     configuration.handoffChunkSize = try words.int("handoff_chunk_size", 8)
     configuration.enableChunkedPrefill = words["chunked"] != "off"
     configuration.targetStepTime = .milliseconds(try words.int("target_step_time", 0))
+    configuration.slicedChunkSize = try words.int("sliced_chunk_size", 0)
     configuration.maxQueueWait = .milliseconds(try words.int("max_queue_wait", 1000))
     configuration.policy = words["policy"] == "lifo" ? .lifo : .fifo
     configuration.fairShare = words["fair_share"].flatMap(FairSharePolicy.init) ?? .none
@@ -162,7 +163,18 @@ struct Scenario {
           + (segment.logitCount > 0 ? " logits \(segment.logitCount)" : "")
           + (segment.promptLogitCount > 0 ? " prompt \(segment.promptLogitCount)" : ""))
     }
-    for segment in output.segments {
+    var computed = output.segments
+    if let slice = output.slice {
+      let range = "\(slice.segment.start)..<\(slice.segment.start + slice.segment.count)"
+      lines.append(
+        "\(name(slice.segment.sequence)): slice \(range)" + (slice.isFirst ? " first" : "")
+          + (slice.segment.logitCount > 0 ? " logits \(slice.segment.logitCount)" : ""))
+      if words["slice"] == "last" {
+        scheduler.endSlices(seconds: Double(try words.int("slices_took", 0)) / 1000)
+        computed.append(slice.segment)
+      }
+    }
+    for segment in computed {
       let sequence = segment.sequence
       let end = segment.start + segment.count
       scheduler.advance(sequence, to: end) { _ in 0 }

@@ -30,6 +30,9 @@ struct StepSimulation {
   private(set) var gaps: [Double] = []
   private var lastTokens: [UInt64: Double] = [:]
   private var limits: [UInt64: Int] = [:]
+  /// What the chunk that is computed in slices takes in all, and what of it is left.
+  private var sliceSeconds = (all: 0.0, left: 0.0)
+  private(set) var slicedTokens = 0
   private(set) var served: [String: Int] = [:]
   /// Drafts that each decoding sequence proposes; none is accepted.
   var draftCount = 0
@@ -84,21 +87,45 @@ struct StepSimulation {
       refused.insert(refusal.group.key)
       limits[refusal.group.key] = nil
     }
-    guard output.tokenCount > 0 else {
+    guard output.tokenCount > 0 || output.slice != nil else {
       seconds += 0.01
       return false
     }
-    var took = cost.fixed + cost.decodeToken * Double(output.decodeTokens)
-    for segment in output.segments where !segment.isDecode {
-      let count = Double(segment.count)
-      took += cost.prefillToken * count + cost.pair * count * (Double(segment.start) + count / 2)
+    var took = 0.0
+    if output.tokenCount > 0 {
+      took = cost.fixed + cost.decodeToken * Double(output.decodeTokens)
+      for segment in output.segments where !segment.isDecode { took += prefillSeconds(segment) }
+      took *= 1 + cost.jitter * Double.random(in: -1...1, using: &random)
     }
-    took *= 1 + cost.jitter * Double.random(in: -1...1, using: &random)
     seconds += took
+    if let slice = output.slice { advance(slice, beside: took) }
     for segment in output.segments { update(segment) }
     scheduler.observe(seconds: took)
+    if let slice = output.slice, sliceSeconds.left <= 0, slice.segment.sequence.status == .running {
+      slicedTokens += slice.segment.count
+      scheduler.endSlices(seconds: sliceSeconds.all)
+      update(slice.segment)
+    }
     try scheduler.checkIntegrity(pins: 0)
     return true
+  }
+
+  private func prefillSeconds(_ segment: SchedulerOutput.Segment) -> Double {
+    let count = Double(segment.count)
+    return cost.prefillToken * count + cost.pair * count * (Double(segment.start) + count / 2)
+  }
+
+  /// In pieces of a tenth of a plain step.
+  private mutating func advance(_ slice: SchedulerOutput.Slice, beside took: Double) {
+    if slice.isFirst {
+      let all = cost.fixed + prefillSeconds(slice.segment)
+      sliceSeconds = (all, all)
+    }
+    let piece = cost.fixed / 10
+    let pieces = max(1, ((slice.stepSeconds - took) / piece).rounded())
+    let advanced = min(sliceSeconds.left, pieces * piece)
+    sliceSeconds.left -= advanced
+    seconds += advanced
   }
 
   private mutating func update(_ segment: SchedulerOutput.Segment) {

@@ -116,6 +116,8 @@ typedef struct {
   const k_kernels *kernels;
   k_attention attention;
   const k_attention_item *items;
+  /// What the first task does: each item has one for each head of keys and values.
+  size_t first;
 } k_attention_job;
 
 void k_attention_task(const void *job, size_t index);

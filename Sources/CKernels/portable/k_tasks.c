@@ -145,11 +145,13 @@ void k_quantize_task(const void *context, size_t index) {
 void k_attention_task(const void *context, size_t index) {
   const k_attention_job *job = context;
   uint32_t heads = job->attention.kv_heads;
-  job->kernels->attention(&job->attention, &job->items[index / heads], (uint32_t)(index % heads));
+  size_t task = job->first + index;
+  job->kernels->attention(&job->attention, &job->items[task / heads], (uint32_t)(task % heads));
 }
 
 void k_attention_merge_task(const void *context, size_t index) {
   const k_attention_job *job = context;
   uint32_t heads = job->attention.kv_heads;
-  job->kernels->attention_merge(&job->attention, &job->items[index / heads], (uint32_t)(index % heads));
+  size_t task = job->first + index;
+  job->kernels->attention_merge(&job->attention, &job->items[task / heads], (uint32_t)(task % heads));
 }

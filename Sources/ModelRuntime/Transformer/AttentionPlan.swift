@@ -85,6 +85,21 @@ struct AttentionPlan {
     }
   }
 
+  /// One for each item and head of keys and values.
+  var taskCount: Int { itemCount * model.kvHeadCount }
+
+  /// The next tasks: as many for each thread as come to about `mostWork` multiplications, and at least one.
+  func tasks(
+    from first: Int, window: Int?, mostWork: Int, _ scratch: borrowing TransformerScratch
+  ) -> Range<Int> {
+    guard mostWork < .max, first < taskCount else { return first..<taskCount }
+    let item = scratch.items.base[first / model.kvHeadCount]
+    let context =
+      item.split == UInt32.max ? min(Int(item.position + item.token_count), window ?? .max) : K_ATTENTION_SPLIT
+    let work = 2 * Int(item.token_count) * model.queryHeadsPerKVHead * model.headSize * context
+    return first..<min(taskCount, first + threads * max(1, mostWork / work))
+  }
+
   /// Pairs of a token and a position that it may see.
   private static func work(_ item: k_attention_item) -> Int {
     Int(item.token_count) * Int(item.position + item.token_count)

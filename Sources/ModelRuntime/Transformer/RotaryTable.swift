@@ -31,7 +31,13 @@ struct RotaryTable {
 
   var byteCount: Int { (rests.count + multiples.count) * MemoryLayout<Rotation>.stride }
 
-  static func byteCount(headSize: Int, contextLength: Int) -> Int {
+  /// Of both tables of a model.
+  static func byteCount(_ model: ModelConfiguration, contextLength: Int) -> Int {
+    byteCount(headSize: model.headSize, contextLength: contextLength)
+      + byteCount(headSize: model.headSize, contextLength: model.slidingWindow == nil ? 1 : contextLength)
+  }
+
+  private static func byteCount(headSize: Int, contextLength: Int) -> Int {
     (span + (contextLength - 1) / span + 1) * (headSize / 2) * MemoryLayout<Rotation>.stride
   }
 

@@ -3,8 +3,8 @@ import ServingTypes
 
 /// The forward pass of a decoder-only transformer over the paged pool.
 ///
-/// A token's result does not depend on what else is in the batch, on how its prompt was cut, or on the number of threads.
-/// Used from one thread.
+/// A token's result does not depend on what else is in the batch, on how its prompt was cut, on the pieces that a pass comes
+/// in, or on the number of threads. One pass at a time, used from one thread.
 struct Transformer: ~Copyable {
   private let weights: ModelWeights
   private let model: ModelConfiguration
@@ -16,6 +16,7 @@ struct Transformer: ~Copyable {
   private let localRotary: RotaryTable
   private var plan: AttentionPlan
   private var scratch: TransformerScratch
+  private var pieces = PiecewisePass()
 
   init(
     weights: ModelWeights, arithmetic: KernelArithmetic, kernels: UnsafePointer<k_kernels>, pool: ThreadPool,
@@ -37,54 +38,72 @@ struct Transformer: ~Copyable {
     scratch = TransformerScratch(model)
   }
 
-  /// Bytes that scratch and rotations take now, without the logits.
-  var scratchBytes: Int { scratch.heldBytes + rotary.byteCount + localRotary.byteCount }
+  /// Runs passes beside those of `other`, with scratch memory of its own.
+  init(beside other: borrowing Transformer) {
+    weights = other.weights
+    model = other.model
+    kernels = other.kernels
+    quantizes = other.quantizes
+    pool = other.pool
+    placement = other.placement
+    rotary = other.rotary
+    localRotary = other.localRotary
+    plan = AttentionPlan(model, threads: pool.threadCount)
+    scratch = TransformerScratch(model)
+  }
+
+  /// Bytes that scratch takes now, without the logits.
+  var scratchBytes: Int { scratch.heldBytes }
+
+  var rotationBytes: Int { rotary.byteCount + localRotary.byteCount }
 
   /// Computes the batch, which has been checked, a slab of tokens at a time.
   ///
   /// - Returns: `[logitRows, vocabularySize]`, valid until the next call.
   mutating func forward(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
-    let logitCount = batch.logitRows.count
-    scratch.logits.reserve(logitCount * model.vocabularySize)
-    var segment = 0
-    var consumed = 0
-    var logitRow = 0
-    var first = 0
-    while first < batch.tokens.count {
-      let rows = min(TransformerScratch.rows, batch.tokens.count - first)
-      place(batch, rows: rows, segment: &segment, consumed: &consumed)
-      for row in 0..<rows {
-        weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
-      }
-      let firstLogit = logitRow
-      while logitRow < logitCount, batch.logitRows[logitRow] < first + rows { logitRow += 1 }
-      batch.blockTable.withUnsafeBufferPointer { tables in
-        runLayers(rows: rows, tables: tables.baseAddress, wantsOutput: logitRow > firstLogit)
-      }
-      project(batch.logitRows[firstLogit..<logitRow], slab: first, logit: firstLogit)
-      first += rows
+    pieces.progress = nil
+    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
+    var slab = Slab()
+    while start(&slab, of: batch) {
+      var progress = LayerProgress()
+      while !runPart(&progress, slab, of: batch, mostWork: .max) {}
+      project(slab, of: batch)
     }
-    return UnsafeBufferPointer(start: scratch.logits.base, count: logitCount * model.vocabularySize)
+    return logits(batch)
   }
 
-  /// Fills in positions, rotations and attention items for the next `rows` tokens.
-  private mutating func place(_ batch: ForwardBatch, rows: Int, segment: inout Int, consumed: inout Int) {
+  private func logits(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: scratch.logits.base, count: batch.logitRows.count * model.vocabularySize)
+  }
+
+  /// Goes on to the next slab, and fills in its embeddings, positions, rotations and attention items. False: there is none.
+  private mutating func start(_ slab: inout Slab, of batch: ForwardBatch) -> Bool {
+    slab.first += slab.rows
+    slab.rows = min(TransformerScratch.rows, batch.tokens.count - slab.first)
+    guard slab.rows > 0 else { return false }
+    let (first, rows) = (slab.first, slab.rows)
+    var end = slab.logits.upperBound
+    while end < batch.logitRows.count, batch.logitRows[end] < first + rows { end += 1 }
+    slab.logits = slab.logits.upperBound..<end
+    for row in 0..<rows {
+      weights.embed(batch.tokens[first + row], into: scratch.residual.base + row * model.embeddingSize)
+    }
     plan.removeAll(&scratch)
     var row = 0
     while row < rows {
-      let part = batch.segments[segment]
-      let count = min(part.tokenCount - consumed, rows - row)
-      let position = part.startPosition + consumed
+      let part = batch.segments[slab.segment]
+      let count = min(part.tokenCount - slab.consumed, rows - row)
+      let position = part.startPosition + slab.consumed
       for index in 0..<count {
         scratch.positions.base[row + index] = Int32(position + index)
         scratch.rowTables.base[row + index] = Int32(part.blockOffset)
       }
       plan.append(row: row, count: count, position: position, table: part.blockOffset, &scratch)
       row += count
-      consumed += count
-      if consumed == part.tokenCount {
-        segment += 1
-        consumed = 0
+      slab.consumed += count
+      if slab.consumed == part.tokenCount {
+        slab.segment += 1
+        slab.consumed = 0
       }
     }
     plan.finish(&scratch)
@@ -93,41 +112,95 @@ struct Transformer: ~Copyable {
       localRotary.fill(
         scratch.positions.base, rows: rows, cosines: scratch.localCosines.base, sines: scratch.localSines.base)
     }
+    return true
   }
 
-  private mutating func runLayers(rows: Int, tables: UnsafePointer<Int32>?, wantsOutput: Bool) {
-    addAndNormalize(rows: rows, delta: nil, deltaNorm: nil, norm: weights.layers[0].attentionNorm)
-    for (index, layer) in weights.layers.enumerated() {
-      let isLast = index == weights.layers.count - 1
+  /// Runs the next part of a layer, and says whether it was the last one of all.
+  ///
+  /// - Parameter mostWork: of one thread, in attention, which comes in several parts where there is more of it.
+  private func runPart(
+    _ progress: inout LayerProgress, _ slab: Slab, of batch: ForwardBatch, mostWork: Int
+  ) -> Bool {
+    let (index, rows) = (progress.layer, slab.rows)
+    let layer = weights.layers[index]
+    let isLast = index == weights.layers.count - 1
+    switch progress.part {
+    case .input:
+      if index == 0 { addAndNormalize(rows: rows, delta: nil, deltaNorm: nil, norm: layer.attentionNorm) }
       multiply(
         normalizedInput(rows), (layer.query, scratch.queries.base), (layer.key, scratch.keys.base),
         (layer.value, scratch.values.base))
-      store(layer, index, rows: rows, tables: tables)
+      batch.blockTable.withUnsafeBufferPointer { store(layer, index, rows: rows, tables: $0.baseAddress) }
       // Nothing reads what the last layer gives for tokens without logits; its keys and values are stored.
-      if isLast && !wantsOutput { return }
-      attend(index, tables: tables)
+      if isLast && slab.logits.isEmpty { return true }
+      progress.part = .attention(done: 0)
+    case .attention(let done):
+      let tasks = plan.tasks(from: done, window: model.window(layer: index), mostWork: mostWork, scratch)
+      batch.blockTable.withUnsafeBufferPointer { attend(index, tables: $0.baseAddress, tasks: tasks) }
+      progress.part = tasks.upperBound == plan.taskCount ? .attentionOutput : .attention(done: tasks.upperBound)
+    case .attentionOutput:
       multiply(
         quantizedAttention(rows), (layer.attentionOutput, scratch.delta.base))
       addAndNormalize(
         rows: rows, delta: scratch.delta.base, deltaNorm: layer.postAttentionNorm, norm: layer.feedForwardNorm)
+      progress.part = .expansion
+    case .expansion:
       multiply(normalizedInput(rows), (layer.gate, scratch.gate.base), (layer.up, scratch.up.base))
+      progress.part = .contraction
+    case .contraction:
       multiply(gatedInput(rows), (layer.down, scratch.delta.base))
       addAndNormalize(
         rows: rows, delta: scratch.delta.base, deltaNorm: layer.postFeedForwardNorm,
         norm: isLast ? nil : weights.layers[index + 1].attentionNorm)
+      if isLast { return true }
+      progress = LayerProgress(layer: index + 1, part: .input)
     }
+    return false
   }
 
   /// The last norm and the output projection, for the rows whose logits are wanted.
-  private mutating func project(_ rows: ArraySlice<Int>, slab: Int, logit: Int) {
-    guard !rows.isEmpty else { return }
+  private mutating func project(_ slab: Slab, of batch: ForwardBatch) {
+    guard !slab.logits.isEmpty else { return }
     let width = model.embeddingSize
-    for (index, row) in rows.enumerated() {
-      (scratch.delta.base + index * width).update(from: scratch.residual.base + (row - slab) * width, count: width)
+    for (index, row) in batch.logitRows[slab.logits].enumerated() {
+      (scratch.delta.base + index * width).update(
+        from: scratch.residual.base + (row - slab.first) * width, count: width)
     }
-    normalize(
-      rows: rows.count, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
-    multiply(normalizedInput(rows.count), (weights.output, scratch.logits.base + logit * model.vocabularySize))
+    let rows = slab.logits.count
+    normalize(rows: rows, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
+    multiply(
+      normalizedInput(rows), (weights.output, scratch.logits.base + slab.logits.lowerBound * model.vocabularySize))
+  }
+}
+
+// MARK: - A pass in pieces
+
+extension Transformer {
+  /// Multiplications of one thread in a piece of attention, about: some tenths of a millisecond.
+  private static let pieceWork = 10_000_000
+
+  /// Begins a pass over the batch, which has been checked, in place of one under way.
+  mutating func begin(_ batch: ForwardBatch) {
+    pieces = PiecewisePass(batch: batch)
+    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
+  }
+
+  /// Runs the next piece of what was begun.
+  ///
+  /// - Returns: nil before the last; then `[logitRows, vocabularySize]`, valid until the next call.
+  mutating func advance() -> UnsafeBufferPointer<Float>? {
+    guard var progress = pieces.progress else {
+      let batch = pieces.batch
+      var slab = pieces.slab
+      if start(&slab, of: batch) { pieces.progress = LayerProgress() }
+      pieces.slab = slab
+      return nil
+    }
+    let isDone = runPart(&progress, pieces.slab, of: pieces.batch, mostWork: Self.pieceWork)
+    pieces.progress = isDone ? nil : progress
+    guard isDone else { return nil }
+    project(pieces.slab, of: pieces.batch)
+    return pieces.isLastSlab ? logits(pieces.batch) : nil
   }
 }
 
@@ -213,17 +286,20 @@ extension Transformer {
     run(taskCount(rows, perTask), k_store_task, job)
   }
 
-  private func attend(_ index: Int, tables: UnsafePointer<Int32>?) {
+  /// Runs some of the tasks: one for each item and head of keys and values. The last ones bring splits together.
+  private func attend(_ index: Int, tables: UnsafePointer<Int32>?, tasks: Range<Int>) {
     let attention = k_attention(
       queries: scratch.queries.base, output: scratch.attended.base, pool: placement.pool,
       block_bytes: placement.blockBytes, keys_offset: placement.keysOffset(layer: index),
       values_offset: placement.valuesOffset(layer: index), tables: tables, heads: UInt32(model.headCount),
       kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), block_size: UInt32(placement.blockSize),
       window: UInt32(model.window(layer: index) ?? 0), dtype: placement.dtype, partials: scratch.partials.base)
-    var job = k_attention_job(kernels: kernels, attention: attention, items: scratch.items.base)
-    run(plan.itemCount * model.kvHeadCount, k_attention_task, job)
-    if plan.splitItemCount > 0 {
+    var job = k_attention_job(
+      kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound)
+    run(tasks.count, k_attention_task, job)
+    if plan.splitItemCount > 0, tasks.upperBound == plan.taskCount {
       job.items = UnsafePointer(scratch.splitItems.base)
+      job.first = 0
       run(plan.splitItemCount * model.kvHeadCount, k_attention_merge_task, job)
     }
   }

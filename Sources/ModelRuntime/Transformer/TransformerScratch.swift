@@ -67,17 +67,13 @@ struct TransformerScratch: ~Copyable {
     return 4 * floats + codes.capacity + scales.capacity * MemoryLayout<k_block_scale>.stride
   }
 
-  /// Bytes of activations, attention's partial results and rotations, without the logits, which grow with the rows asked for.
+  /// Bytes of activations and attention's partial results, without the logits, which grow with the rows asked for.
   static func byteCount(_ model: ModelConfiguration, threads: Int, contextLength: Int) -> Int {
     let querySize = model.headCount * model.headSize
     let kvSize = model.kvHeadCount * model.headSize
     let floats = 3 * model.embeddingSize + 2 * querySize + 2 * kvSize + 2 * model.feedForwardSize + 2 * model.headSize
     let activations = rows * (4 * floats + 2 * max(model.embeddingSize, querySize, model.feedForwardSize))
     let partials = AttentionPlan.mostPartials(model, threads: threads, contextLength: contextLength) * 4
-    let rotations =
-      RotaryTable.byteCount(headSize: model.headSize, contextLength: contextLength)
-      + RotaryTable.byteCount(
-        headSize: model.headSize, contextLength: model.slidingWindow == nil ? 1 : contextLength)
-    return activations + partials + rotations
+    return activations + partials
   }
 }

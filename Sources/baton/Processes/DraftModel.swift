@@ -29,7 +29,7 @@ struct DraftModel: Sendable {
     weights.byteCount
       + CPUModelExecutor.scratchBytes(
         model: weights.configuration, threads: settings.threads, contextLength: contextLength,
-        logitRows: settings.engine.maxNumSeqs)
+        logitRows: settings.engine.maxNumSeqs, runsPieces: false)
   }
 
   /// Nil is the model's own.
