@@ -81,7 +81,9 @@ public final class Cluster: Sendable {
   /// Returns when every router sees all workers that run.
   public func waitForWorkers(timeout: Duration = .seconds(60)) async throws {
     for router in routers {
-      try await waitUntil("\(router.name) sees every worker", timeout: timeout) {
+      try await waitUntil("\(router.name) is ready and sees every worker", timeout: timeout) {
+        // Workers have a lease before their self-test has passed.
+        guard (try? await HTTPClient(address: router.http).get("/readyz").status) == 200 else { return false }
         let metrics = try? await self.metrics(of: router)
         return [("prefill", self.prefill), ("decode", self.decode)].allSatisfy { role, members in
           metrics?.value("baton_router_workers", where: ["role": role]) ?? 0

@@ -55,7 +55,8 @@ struct RedisNonsenseTests {
     }
     #expect(directory.statistics.failures[subject.failure, default: 0] > 0, "\(directory.statistics.failures)")
     #expect(server.connections < 60, "it is not asked without a pause")
-    #expect(log.kinds == ["disconnected"])
+    // A server that greets well before it misbehaves is connected for a moment, and then failing.
+    #expect(log.kinds.contains("disconnected") && Set(log.kinds).count == log.kinds.count, "\(log.kinds)")
     directory.close()
   }
 

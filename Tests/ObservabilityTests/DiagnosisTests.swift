@@ -256,7 +256,7 @@ import Testing
   }
 
   @Test func eachMetricIsExported() {
-    let sources = Self.text(of: ["Sources/DecodeServer", "Sources/Routing", "Sources/OpenAIAPI"])
+    let sources = Self.text(of: ["Sources/Directory", "Sources/DecodeServer", "Sources/Routing", "Sources/OpenAIAPI"])
     for metric in DiagnosisMetric.allCases {
       #expect(sources.contains("\"\(metric.rawValue)\", help:"), "nobody exports \(metric.name)")
     }
