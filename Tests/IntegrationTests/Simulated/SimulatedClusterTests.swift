@@ -19,6 +19,7 @@ struct SimulatedClusterTests {
       $0.tokens.ids = (0..<UInt32(length)).map { $0 * 7 % 256 }
       $0.sampling.temperature = 0
       $0.sampling.maxTokens = tokens
+      $0.explain = true
     }
   }
 
