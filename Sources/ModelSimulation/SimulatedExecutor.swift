@@ -56,6 +56,8 @@ public final class SimulatedExecutor: ModelExecutor {
   public let endOfGenerationTokens: [TokenID]
   public let memory: BlockMemory
   private let text: Text
+  /// What the first token's digest is chained with.
+  private let root: UInt64
   private let cost: Cost
   /// What the next token is, unless it repeats an earlier one.
   private let spoken: Range<TokenID>
@@ -68,10 +70,11 @@ public final class SimulatedExecutor: ModelExecutor {
   /// - Parameters:
   ///   - spoken: the tokens that the model says of its own accord; nil is the whole vocabulary.
   ///   - failingStep: the step, from 0, in which `forward` throws.
+  ///   - weights: other weights lead to other tokens.
   public init(
     blockCount: Int, blockSize: Int = 16, vocabularySize: Int = 512, maximumContextLength: Int = 4096,
     endOfGenerationTokens: [TokenID] = [], spoken: Range<TokenID>? = nil, text: Text = .random, cost: Cost = Cost(),
-    failingStep: Int? = nil, model: String = "simulated", record: Record = Record()
+    failingStep: Int? = nil, model: String = "simulated", weights: UInt64 = 0, record: Record = Record()
   ) throws(ServingError) {
     // 16 bytes a token.
     layout = KVLayout(
@@ -82,6 +85,7 @@ public final class SimulatedExecutor: ModelExecutor {
     self.endOfGenerationTokens = endOfGenerationTokens
     self.spoken = spoken ?? 0..<TokenID(vocabularySize)
     self.text = text
+    root = 0x5EED ^ weights
     self.cost = cost
     self.failingStep = failingStep
     self.record = record
@@ -143,7 +147,7 @@ public final class SimulatedExecutor: ModelExecutor {
     for offset in 0..<segment.tokenCount {
       let position = segment.startPosition + offset
       let token = batch.tokens[segment.tokenOffset + offset]
-      var before: UInt64 = 0x5EED
+      var before = root
       if position > 0 {
         before = address(position - 1, segment, batch).map { $0.load(as: Digest.self).value } ?? 0
       }
@@ -156,7 +160,7 @@ public final class SimulatedExecutor: ModelExecutor {
   /// Appends the logits after each of the positions, which ascend.
   private func read(_ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int]) {
     guard let last = positions.last else { return }
-    var (seen, before) = (UInt64(0), UInt64(0x5EED))
+    var (seen, before) = (UInt64(0), root)
     var isSound = true
     var next = 0
     for position in 0...last {

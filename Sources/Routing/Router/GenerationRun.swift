@@ -85,7 +85,9 @@ struct GenerationRun {
     let tickets = memory.begin(
       decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: clock.now)
     defer { memory.end(tickets) }
-    let message = Baton_V1_DecodeRequest(request, progress: progress, decision: decision)
+    let told =
+      configuration.mutants.contains(.forgetMovedTokens) ? GenerationProgress(samples: request.sampling.n) : progress
+    let message = Baton_V1_DecodeRequest(request, progress: told, decision: decision)
     let isFirstOfAll = !progress.hasTokens
     let onFirst: @Sendable () -> Void = { [planner, metrics, start, clock] in
       memory.finishPrefill(tickets)
