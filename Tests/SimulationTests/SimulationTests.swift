@@ -14,6 +14,19 @@ import Testing
     }
   }
 
+  /// A request once spent all its tries within a second on a worker that was not back yet.
+  @Test func theOnlyWorkerMayTakeItsTimeToComeBack() async {
+    for message in 0..<12 {
+      for kind in [FaultKind.crashSender, .crashReceiver] {
+        var scenario = Scenario(faults: [Fault(kind: kind, message: message)])
+        scenario.decodeWorkers = 1
+        scenario.restartDelay = .seconds(5)...(.seconds(6))
+        let report = await World.run(scenario)
+        #expect(report.failures.isEmpty && report.right == 1, "\(kind) at message \(message): \(report.failures)")
+      }
+    }
+  }
+
   @Test func schedulesEndRightOrInError() async {
     let only = Self.environment[Replay.variable].flatMap(UInt64.init)
     let count = Self.environment["BATON_SIMULATION_COUNT"].flatMap(UInt64.init) ?? 10_000

@@ -55,10 +55,11 @@ struct GenerationRun {
         try await waitForWorkers(after: failure)
         continue
       }
-      stranded = nil
       guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
       // Everything was delivered; only the summary is missing.
       if stream.progress.isComplete { return try await sink.send(summary(decision)) }
+      // A worker that another life has taken the place of was not reached either.
+      if stream.isAccepted, error.code != .failedPrecondition { stranded = nil }
       try await recover(from: error, decision)
       failure = error
     }
@@ -163,8 +164,12 @@ struct GenerationRun {
           "delivered_tokens": "\(stream.progress.completionTokens)",
         ])
       planner.registry.suspect(worker)
-      guard budget.migrate() else { throw givenUp(after: error) }
-      metrics.migrated()
+      // Workers that failed are tried again as the last resort. One that cannot even be reached costs time then, which
+      // `migrationWait` bounds, and no try: it may be about to come back.
+      if stranded == nil {
+        guard budget.migrate() else { throw givenUp(after: error) }
+        metrics.migrated()
+      }
       // The worker may have come back in a new incarnation.
       await planner.registry.refresh()
       try await pause(configuration.reopenDelay * budget.recentMigrations)
