@@ -161,7 +161,7 @@ let shellTests: [Target] = [
     "SimulationTests",
     [
       "PrefillServer", "DecodeServer", "Routing", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory",
-      "RPC", "GRPCTransport", "ServingTypes", "ServingTestKit", grpc, logging,
+      "RPC", "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, protobuf, logging,
     ]),
   test(
     "IntegrationTests",

@@ -10,7 +10,7 @@ import Testing
     ("forgetMovedTokens", .forgetMovedTokens), ("publishUnverified", .publishUnverified),
     ("waitForever", .waitForever),
   ]
-  private static let mostSchedules: UInt64 = 4000
+  private static let mostSchedules: UInt64 = 8000
 
   @Test func eachIsCaught() async {
     let found = await withTaskGroup(of: (Int, UInt64?, String).self) { group in

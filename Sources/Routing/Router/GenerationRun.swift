@@ -193,6 +193,7 @@ struct GenerationRun {
     }
     if failure.code == .resourceExhausted, !stream.progress.hasTokens { throw overloaded(failure) }
     let now = clock.now
+    if request.deadline <= now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
     let since = stranded ?? now
     stranded = since
     guard since.duration(to: now) < configuration.migrationWait else {

@@ -1,6 +1,8 @@
 import GRPCCore
 import GRPCTransport
+import ServingProtos
 import ServingTypes
+import SwiftProtobuf
 
 /// One call between two nodes, with the state of both its ends.
 final class SimulatedCall: Sendable {
@@ -10,7 +12,8 @@ final class SimulatedCall: Sendable {
     var isServerOpen = false
     /// Set once the server's handler has to end.
     var isServerCancelled = false
-    var timers: [Int] = []
+    /// Blocks that the server may send still.
+    var credit = 0
   }
 
   let descriptor: MethodDescriptor
@@ -86,6 +89,32 @@ final class SimulatedCall: Sendable {
       let (isDone, isCancelled) = state.withLock { ($0.isServerDone, $0.isServerCancelled) }
       if isDone || isCancelled || Task.isCancelled { return !isDone }
       await serverEnd.wait()
+    }
+  }
+
+  /// What the client granted, as it arrives.
+  func count(_ parts: [Part]) {
+    for part in parts {
+      guard case .message(let bytes) = part else { continue }
+      let granted = bytes.withUnsafeBytes { bytes -> Int in
+        if isFetch {
+          let request = try? Baton_V1_FetchRequest(serializedBytes: Array(bytes))
+          if case .credit(let credit) = request?.message { return Int(credit.blocks) }
+        } else {
+          let request = try? Baton_V1_PrefillRequest(serializedBytes: Array(bytes))
+          if case .credit(let credit) = request?.message { return Int(credit.blocks) }
+        }
+        return 0
+      }
+      state.withLock { $0.credit += granted }
+    }
+  }
+
+  /// - Returns: false when the server had no credit for the block.
+  func spendCredit() -> Bool {
+    state.withLock { state in
+      state.credit -= 1
+      return state.credit >= 0
     }
   }
 

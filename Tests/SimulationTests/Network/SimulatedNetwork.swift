@@ -15,6 +15,7 @@ final class SimulatedNetwork: Sendable {
     var appliedToDecode = 0
     var insurmountable = 0
     var fetches = 0
+    var unpaidBlocks = 0
     var messages = 0
     var openClients = 0
     var openServers = 0
@@ -51,6 +52,8 @@ final class SimulatedNetwork: Sendable {
   /// Ends of calls that are open.
   var openCalls: Int { state.withLock { $0.openClients + $0.openServers } }
   var messages: Int { state.withLock { $0.messages } }
+  /// Blocks that left without credit.
+  var unpaidBlocks: Int { state.withLock { $0.unpaidBlocks } }
   /// Calls by which a worker fetched a prefix from another.
   var fetches: Int { state.withLock { $0.fetches } }
   /// Faults that came to pass.
@@ -158,6 +161,7 @@ final class SimulatedNetwork: Sendable {
       guard let applicable else { return nil }
       return state.faults.remove(at: applicable).kind
     }
+    if isBlock, !call.spendCredit() { state.withLock { $0.unpaidBlocks += 1 } }
     simulation.note(toServer ? 1 : 2)
     var parts = parts
     if let fault {
@@ -193,6 +197,7 @@ final class SimulatedNetwork: Sendable {
     simulation.schedule(at: time) { [self] in
       guard !connection.isSilent else { return }
       if toServer, !deliver(call) { return }
+      if toServer, call.isHandoff { call.count(parts) }
       pipe.arrive(parcel, isEnd: isEnd)
       // The server has said its last word: the client has nothing more to say either.
       if !toServer, isEnd { call.requests.stopWriter() }

@@ -40,7 +40,8 @@ final class SimulatedDirectory: BlockDirectory {
     switch mood {
     case .stale:
       // What was seen once is seen for a long time.
-      if let old = memory.withLock({ $0 }), !simulation.chance(in: 12) { return old }
+      let old = memory.withLock { $0 } ?? []
+      if old.count >= records.count, !old.isEmpty, !simulation.chance(in: 12) { return old }
       memory.withLock { $0 = records }
       return records
     case .empty: return simulation.chance(in: 3) ? [] : records

@@ -52,9 +52,9 @@ extension World {
     let isHarmless =
       scenario.isGentle && network.appliedToDecode == 0
       && applied[.crashReceiver] == nil && applied[.crashSender] == nil && applied[.freeze] == nil
-    // Death is normal: up to so many of anything else cost a pause.
+    // Death is normal: up to so many of anything else cost a pause. Machines that vanish without a word cost tries as well.
     let isSurvivable =
-      scenario.isGentle && network.insurmountable == 0
+      scenario.isGentle && !scenario.diesSilently && network.insurmountable == 0
       && applied.values.reduce(0, +) <= scenario.routing.maximumMigrations
     for outcome in outcomes {
       let request = outcome.request
@@ -88,6 +88,7 @@ extension World {
     {
       findings.fail("a hand-off broke though the network kept its word: \(error)")
     }
+    if network.unpaidBlocks > 0 { findings.fail("\(network.unpaidBlocks) blocks left without credit") }
     if simulation.strays > 0 { findings.fail("\(simulation.strays) jobs left the simulation") }
     report.faults = applied
     report.failures = findings.failures
