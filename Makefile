@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer bench-serving bench-cluster chaos lint format tidy sanitize generate check-generated check-deploy clean
+.PHONY: help deps model test-models build demo test bench bench-kernels bench-parameters bench-peer bench-serving bench-cluster chaos lint format tidy simulate sanitize generate check-generated check-deploy clean
 
 BATON_CACHE ?= $(HOME)/.cache/baton
 BATON_MODELS ?= $(BATON_CACHE)/models
@@ -65,6 +65,9 @@ lint: ## Check the format of the sources
 
 format: ## Format the sources
 	swift format format --in-place --recursive Package.swift Sources Tests
+
+simulate: ## Run the simulated schedules (SEED=… replays one, COUNT=… runs so many)
+	BATON_SIMULATION_SEED=$(SEED) BATON_SIMULATION_COUNT=$(COUNT) swift test $(TEST_FLAGS) --filter SimulationTests
 
 tidy: ## Check the code's own hygiene
 	swift test $(TEST_FLAGS) --filter TidyTests

@@ -158,6 +158,12 @@ let shellTests: [Target] = [
       logging,
     ]),
   test(
+    "SimulationTests",
+    [
+      "PrefillServer", "DecodeServer", "Routing", "KVTransfer", "Engine", "Tokenization", "Observability", "Directory",
+      "RPC", "GRPCTransport", "ServingProtos", "ServingTypes", "ServingTestKit", grpc, protobuf, logging,
+    ]),
+  test(
     "IntegrationTests",
     ["ServingTypes", "ServingProtos", "GRPCTransport", "ClusterHarness", "LoadHarness", grpc, grpcProtobuf, protobuf],
     exclude: ["Peers"]),

@@ -1,3 +1,5 @@
+import ServingTypes
+
 /// How a decode worker runs hand-offs.
 public struct DecodeConfiguration: Sendable {
   /// Prefill candidates that are tried before the prompt is computed here.
@@ -16,6 +18,8 @@ public struct DecodeConfiguration: Sendable {
   public var probeTimeout: Duration
   /// With at most this many tokens left to compute after the cached ones, a hand-off costs more than it saves.
   public var localPrefillTokens: Int
+  /// Empty but in tests.
+  package var mutants: Mutants = []
 
   public init(
     maxCandidates: Int = 3, creditWindow: Int = 16, connectTimeout: Duration = .seconds(5),

@@ -111,14 +111,15 @@ public struct DecodeService: Baton_V1_Decode.SimpleServiceProtocol {
     _ call: DecodeCall, _ handle: ReceiveHandle, _ run: inout DecodeRun, _ outbox: DecodeOutbox
   ) async throws -> PrefillEnd? {
     for candidate in call.candidates.prefix(configuration.maxCandidates) {
+      var receiver = HandoffReceiver.Configuration(
+        creditWindow: configuration.creditWindow, blockBytes: engine.layout.blockBytes(),
+        layerCount: engine.layout.groups[0].layers.count, vocabularySize: engine.vocabularySize,
+        samples: call.samplesWithoutTokens)
+      receiver.mutants = configuration.mutants
       let attempt = HandoffAttempt(
         open: await call.open(
           candidate, layout: engine.layout, heldBlocks: handle.heldBlocks, own: worker.reference), handle: handle,
-        receiver: .init(
-          creditWindow: configuration.creditWindow, blockBytes: engine.layout.blockBytes(),
-          layerCount: engine.layout.groups[0].layers.count, vocabularySize: engine.vocabularySize,
-          samples: call.samplesWithoutTokens),
-        configuration: configuration, probes: probes, clock: clock)
+        receiver: receiver, configuration: configuration, probes: probes, clock: clock)
       let start = clock.now
       do {
         let address = try ServerAddress(candidate.address)

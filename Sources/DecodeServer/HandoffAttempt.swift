@@ -38,7 +38,7 @@ struct HandoffAttempt: Sendable {
     self.receiver = receiver
     self.configuration = configuration
     self.clock = clock
-    watchdog = Watchdog(clock: clock)
+    watchdog = Watchdog(clock: clock, isAsleep: configuration.mutants.contains(.waitForever))
     self.probes = probes
   }
 

@@ -18,9 +18,14 @@ final class Watchdog: Sendable {
   private static let longestSleep = Duration.milliseconds(250)
 
   private let clock: ServingClock
+  private let isAsleep: Bool
   private let state = Lock(State.paused)
 
-  init(clock: ServingClock) { self.clock = clock }
+  /// - Parameter isAsleep: it never fires, in tests.
+  init(clock: ServingClock, isAsleep: Bool = false) {
+    self.clock = clock
+    self.isAsleep = isAsleep
+  }
 
   /// - Returns: false when the time was up already.
   @discardableResult
@@ -70,6 +75,7 @@ final class Watchdog: Sendable {
       case .paused: return .sleep(until: now + Self.longestSleep)
       case .fired: return .end(missing: "anything")
       case .armed(let deadline, let since, let what):
+        if isAsleep { return .sleep(until: now + Self.longestSleep) }
         if deadline <= now {
           state = .fired
           return .end(missing: what)

@@ -1,4 +1,5 @@
 import Scheduling
+import ServingTypes
 import SpeculativeDecoding
 
 /// The engine's parameters, named as in docs/design.md section 7.
@@ -69,6 +70,8 @@ public struct EngineConfiguration: Sendable {
   public var reservesLongestContext: Bool
   /// How long `stop()` waits for blocks that others still read.
   public var stopGracePeriod: Duration
+  /// Empty but in tests.
+  package var mutants: Mutants = []
 
   public init(
     enablePrefixCaching: Bool = true, maxNumSeqs: Int = 128, maxModelLen: Int? = nil, maxNumBatchedTokens: Int = 8192,

@@ -183,7 +183,8 @@ extension EngineLoop {
     let isComplete = group.sequences.allSatisfy {
       $0.status == .finished || $0.tokens.count > group.prefixCount || first[$0.sample] != nil
     }
-    guard isComplete, group.leader.status == .receiving, request.committedBlocks == blocks else {
+    let hasAll = request.committedBlocks == blocks || configuration.mutants.contains(.acceptHole)
+    guard isComplete, group.leader.status == .receiving, hasAll else {
       return computeHere(request)
     }
     if let reply = request.bindReply { outgoing.append(.slots(reply, .failure(Self.notReceiving))) }

@@ -98,7 +98,7 @@ extension EngineLoop {
           sequence, promptCount: request.submission.request.prompt.count, salt: request.submission.request.cacheSalt,
           isWhole: error == nil && !request.samples[sequence.sample].hasReachedLimit)
       }
-      scheduler.end(group)
+      if error?.code != .cancelled || !configuration.mutants.contains(.forgetReleaseOnCancel) { scheduler.end(group) }
     }
     requests[request.submission.key] = nil
     leaveQueue(request)

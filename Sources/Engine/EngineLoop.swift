@@ -131,7 +131,9 @@ final class EngineLoop {
   func turnByHand() -> EngineTurn {
     if isStopping { return .stopping }
     mailbox.take(into: &contents, waiting: 0)
-    return turn()
+    let turn = turn()
+    if turn == .stopping || isStopping { endAtOnce() }
+    return turn
   }
 
   /// Handles what was taken from the mailbox, computes a step where one is possible, and says what there is to say.
@@ -275,9 +277,12 @@ final class EngineLoop {
     earliestDeadline = earliestDeadline.map { min($0, deadline) } ?? deadline
   }
 
+  /// As they came, so that what ends together ends in the same order in each run.
+  private var requestsInOrder: [ActiveRequest] { requests.sorted { $0.key < $1.key }.map(\.value) }
+
   private func expire(now: ContinuousClock.Instant) {
     guard let earliest = earliestDeadline, now >= earliest else { return }
-    for request in Array(requests.values) {
+    for request in requestsInOrder {
       if let deadline = request.submission.request.deadline, now >= deadline {
         fail(request, ServingError(.deadlineExceeded, "the request's deadline passed"))
       }
@@ -287,8 +292,21 @@ final class EngineLoop {
 
   // MARK: The end
 
+  private var endError: ServingError {
+    statistics.failure.map { ServingError(.internalError, $0) } ?? EngineMailbox.stopped
+  }
+
+  /// For an engine that is driven by hand: whoever drives it need not wait for pins.
+  private func endAtOnce() {
+    mailbox.stopAdmitting()
+    endEverything(endError)
+    report()
+    refuseEverything()
+    for reply in stopReplies + drainReplies { reply.resume(returning: .success(())) }
+  }
+
   private func shutDown() {
-    let error = statistics.failure.map { ServingError(.internalError, $0) } ?? EngineMailbox.stopped
+    let error = endError
     mailbox.stopAdmitting()
     endEverything(error)
     tiers?.stop(scheduler)
@@ -308,7 +326,7 @@ final class EngineLoop {
   }
 
   private func endEverything(_ error: ServingError) {
-    for request in Array(requests.values) { fail(request, error) }
+    for request in requestsInOrder { fail(request, error) }
   }
 
   /// Closes the mailbox and answers everything that waits in it.

@@ -16,6 +16,8 @@ public struct HandoffReceiver: Sendable {
     public var vocabularySize: Int
     /// First tokens to come: one for each of these sample indices.
     public var samples: [Int]
+    /// Empty but in tests.
+    package var mutants: Mutants = []
 
     public init(creditWindow: Int = 16, blockBytes: Int, layerCount: Int, vocabularySize: Int, samples: [Int]) {
       self.creditWindow = max(1, creditWindow)
@@ -94,10 +96,15 @@ public struct HandoffReceiver: Sendable {
       try verify(frame, payloadCount: payloadCount)
       checksum = frame.checksum
       phase = .writing
+      if configuration.mutants.contains(.publishUnverified) {
+        return [.commit(position: received, checksum: checksum), .write(position: received)]
+      }
       return [.write(position: received)]
     case .end(let end):
       try require(phase == .receiving, "an end without a start")
-      try require(received == expected.count, "an end after \(received) of \(expected.count) blocks")
+      try require(
+        received == expected.count || configuration.mutants.contains(.acceptHole),
+        "an end after \(received) of \(expected.count) blocks")
       try verify(end)
       phase = .ended
       return [.complete(end)]
@@ -120,7 +127,7 @@ public struct HandoffReceiver: Sendable {
   /// The block's payload was written; `checksum` was taken of what was written.
   public mutating func wrote(checksum: UInt32) throws(ServingError) -> [Action] {
     precondition(phase == .writing, "wrote answers the action write, once")
-    guard checksum == self.checksum else {
+    guard checksum == self.checksum || configuration.mutants.contains(.skipChecksum) else {
       let index = expected[received].index
       phase = .failed
       throw ServingError(
@@ -157,12 +164,19 @@ public struct HandoffReceiver: Sendable {
   private func verify(_ frame: BlockFrame, payloadCount: Int) throws(ServingError) {
     try require(received < expected.count, "more than the \(expected.count) blocks announced")
     let block = expected[received]
-    try require(frame.index == block.index, "block \(frame.index) where \(block.index) was due")
     try require(received < credited, "block \(frame.index) came without credit")
     try require(frame.group == 0, "block \(frame.index) is of group \(frame.group); this layout has group 0 alone")
     try require(
       frame.firstLayer == 0 && (frame.layerCount == 0 || frame.layerCount == configuration.layerCount),
       "block \(frame.index) holds \(frame.layerCount) layers from \(frame.firstLayer) on; all of them are needed")
+    if !configuration.mutants.contains(.acceptLateFrame) { try verify(frame, is: block) }
+    try require(
+      payloadCount == configuration.blockBytes,
+      "block \(frame.index) has a payload of \(payloadCount) bytes where \(configuration.blockBytes) belong")
+  }
+
+  private func verify(_ frame: BlockFrame, is block: ExpectedBlock) throws(ServingError) {
+    try require(frame.index == block.index, "block \(frame.index) where \(block.index) was due")
     try require(
       frame.tokenCount == block.tokenCount,
       "block \(frame.index) has \(frame.tokenCount) tokens where \(block.tokenCount) belong")
@@ -174,9 +188,6 @@ public struct HandoffReceiver: Sendable {
       "block \(frame.index) has the hash \(frame.hash?.description ?? "none")"
         + " where \(block.hash?.description ?? "none") belongs")
     try require(frame.tokens == block.tokens, "block \(frame.index), the tail, holds other tokens")
-    try require(
-      payloadCount == configuration.blockBytes,
-      "block \(frame.index) has a payload of \(payloadCount) bytes where \(configuration.blockBytes) belong")
   }
 
   private func verify(_ end: PrefillEnd) throws(ServingError) {

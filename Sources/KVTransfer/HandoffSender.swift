@@ -17,6 +17,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
 
   private var phase = Phase.opened
   private let firstIndex: Int
+  private let mutants: Mutants
   private var blocks = 0
   private var taken = 0
   private var sent = 0
@@ -29,7 +30,12 @@ public struct HandoffSender<Block: Sendable>: Sendable {
   private var isReceiverClosed = false
 
   /// - Parameter firstIndex: the index in the sequence of the first block to send: as many as the receiver holds.
-  public init(firstIndex: Int) { self.firstIndex = firstIndex }
+  public init(firstIndex: Int) { self.init(firstIndex: firstIndex, mutants: []) }
+
+  package init(firstIndex: Int, mutants: Mutants) {
+    self.firstIndex = firstIndex
+    self.mutants = mutants
+  }
 
   /// Whether everything was sent, `end` included.
   public var isFinished: Bool { phase == .ended }
@@ -117,7 +123,7 @@ public struct HandoffSender<Block: Sendable>: Sendable {
 
   private mutating func flush() -> [HandoffMessage<Block>] {
     var messages: [HandoffMessage<Block>] = []
-    while credit > 0, nextWaiting < waiting.count {
+    while credit > 0 || mutants.contains(.ignoreCredit), nextWaiting < waiting.count {
       messages.append(.block(waiting[nextWaiting]))
       nextWaiting += 1
       credit -= 1

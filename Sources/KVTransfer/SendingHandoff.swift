@@ -20,10 +20,16 @@ public final class SendingHandoff: Sendable {
   private let wakes: AsyncStream<Void>
   private let wake: AsyncStream<Void>.Continuation
   private let clock: ServingClock
+  private let mutants: Mutants
 
-  public init(firstIndex: Int, clock: ServingClock = .continuous) {
+  public convenience init(firstIndex: Int, clock: ServingClock = .continuous) {
+    self.init(firstIndex: firstIndex, clock: clock, mutants: [])
+  }
+
+  package init(firstIndex: Int, clock: ServingClock, mutants: Mutants) {
     self.clock = clock
-    state = Lock(State(sender: HandoffSender(firstIndex: firstIndex)))
+    self.mutants = mutants
+    state = Lock(State(sender: HandoffSender(firstIndex: firstIndex, mutants: mutants)))
     (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -91,6 +97,7 @@ public final class SendingHandoff: Sendable {
       }
       for message in messages {
         try await writer.write(message)
+        if mutants.contains(.reuseBeforeSent), case .block(let block) = message { block.loan.release() }
         state.withLock { $0.progress += 1 }
       }
       state.withLock { $0.isWriting = false }

@@ -59,6 +59,8 @@ public final class SimulatedExecutor: ModelExecutor {
   public let endOfGenerationTokens: [TokenID]
   public let memory: BlockMemory
   private let text: Text
+  /// What the first token's digest is chained with.
+  private let root: UInt64
   private let cost: Cost
   /// What the next token is, unless it repeats an earlier one.
   private let spoken: Range<TokenID>
@@ -78,11 +80,12 @@ public final class SimulatedExecutor: ModelExecutor {
   ///   - failingStep: the step, from 0, in which `forward` throws.
   ///   - piecesPerPass: a pass comes in so many, two or more.
   ///   - failingPiece: the piece of all, from 0, in which `advance` throws.
+  ///   - weights: other weights lead to other tokens.
   public init(
     blockCount: Int, blockSize: Int = 16, vocabularySize: Int = 512, maximumContextLength: Int = 4096,
     endOfGenerationTokens: [TokenID] = [], spoken: Range<TokenID>? = nil, text: Text = .random, cost: Cost = Cost(),
     failingStep: Int? = nil, piecesPerPass: Int = 16, failingPiece: Int? = nil, model: String = "simulated",
-    record: Record = Record()
+    weights: UInt64 = 0, record: Record = Record()
   ) throws(ServingError) {
     // 16 bytes a token.
     layout = KVLayout(
@@ -93,6 +96,7 @@ public final class SimulatedExecutor: ModelExecutor {
     self.endOfGenerationTokens = endOfGenerationTokens
     self.spoken = spoken ?? 0..<TokenID(vocabularySize)
     self.text = text
+    root = 0x5EED ^ weights
     self.cost = cost
     self.failingStep = failingStep
     self.piecesPerPass = piecesPerPass
@@ -170,7 +174,7 @@ public final class SimulatedExecutor: ModelExecutor {
     for index in tokens {
       let position = segment.startPosition + index - segment.tokenOffset
       let token = batch.tokens[index]
-      var before: UInt64 = 0x5EED
+      var before = root
       if position > 0 {
         before = address(position - 1, segment, batch).map { $0.load(as: Digest.self).value } ?? 0
       }
@@ -205,7 +209,7 @@ public final class SimulatedExecutor: ModelExecutor {
     _ segment: ForwardBatch.Segment, of batch: ForwardBatch, positions: [Int], into logits: inout LogitRows
   ) {
     guard let last = positions.last else { return }
-    var (seen, before) = (UInt64(0), UInt64(0x5EED))
+    var (seen, before) = (UInt64(0), root)
     var isSound = true
     var next = 0
     for position in 0...last {

@@ -53,7 +53,7 @@ public struct BlocksService: RegistrableRPCService {
     let call = try worker.calls.begin(isWelcome: true) {}
     defer { worker.calls.end(call) }
     let firstIndex = Int(open.firstIndex)
-    let handoff = SendingHandoff(firstIndex: firstIndex, clock: clock)
+    let handoff = SendingHandoff(firstIndex: firstIndex, clock: clock, mutants: worker.mutants)
     let start = clock.now
     var isComplete = false
     defer {

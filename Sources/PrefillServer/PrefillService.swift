@@ -61,7 +61,7 @@ public struct PrefillService: RegistrableRPCService {
       throw error
     }
     defer { worker.calls.end(call) }
-    let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks), clock: clock)
+    let handoff = SendingHandoff(firstIndex: Int(open.heldBlocks), clock: clock, mutants: worker.mutants)
     let start = clock.now
     var isComplete = false
     defer {

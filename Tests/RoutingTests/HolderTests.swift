@@ -12,8 +12,9 @@ struct HolderTests {
     WorkerCandidate(
       record: WorkerRecord(
         reference: WorkerReference(id: WorkerID(name), address: name, incarnation: Incarnation(3)), role: role,
-        model: "m", layoutDigest: layout, blockSize: 16, blockCount: 1000, maximumModelLength: 4096,
-        load: WorkerLoad(activeBlocks: active)),
+        model: "m", layoutDigest: layout, blockSize: 16, blockCount: 10_000, maximumModelLength: 4096,
+        // A block in use counts an eighth.
+        load: WorkerLoad(activeBlocks: active * 8)),
       cached: CachedPrefix(device: cached), lendableBlocks: lendable, isDoubtful: doubtful)
   }
 

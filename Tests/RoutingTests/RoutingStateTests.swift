@@ -213,8 +213,11 @@ struct RoutingStateTests {
         var count = 0
         do throws(ServingError) {
           for try await update in updates {
-            #expect(update.outputs.first?.sample == count)
-            count += 1
+            // What waited together comes together.
+            for output in update.outputs {
+              #expect(output.sample == count)
+              count += 1
+            }
           }
           Issue.record("the error is missing")
         } catch { #expect(error.code == .unavailable) }

@@ -10,6 +10,7 @@ final class DecodeStream: Sendable {
     var summary = GenerationUpdate()
     var prefillFailures: [PrefillFailure] = []
     var hasAnswered = false
+    var isAccepted = false
   }
 
   /// Failures of prefill workers that are remembered of one request.
@@ -25,6 +26,9 @@ final class DecodeStream: Sendable {
   var progress: GenerationProgress { state.withLock { $0.progress } }
   /// The usage, route and time line of the worker that finished the request.
   var summary: GenerationUpdate { state.withLock { $0.summary } }
+
+  /// Whether the worker took the present stream on, however it ended: it was reached.
+  var isAccepted: Bool { state.withLock { $0.isAccepted } }
 
   /// Prefill workers that could not help, over all the streams.
   var prefillFailures: [PrefillFailure] { state.withLock { $0.prefillFailures } }
@@ -45,10 +49,12 @@ final class DecodeStream: Sendable {
     state.withLock { state in
       state.progress.beginStream()
       state.hasAnswered = false
+      state.isAccepted = false
     }
     try await Baton_V1_Decode.Client(wrapping: client).decode(
       request: ClientRequest(message: message), options: options
     ) { response in
+      if case .success = response.accepted { self.state.withLock { $0.isAccepted = true } }
       for try await part in response.messages {
         try silence.pause()
         for failure in self.takeFailures(part) { onPrefillFailure(failure) }

@@ -58,6 +58,8 @@ struct GenerationRun {
       guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
       // Everything was delivered; only the summary is missing.
       if stream.progress.isComplete { return try await sink.send(summary(decision)) }
+      // A worker that another life has taken the place of was not reached either.
+      if stream.isAccepted, error.code != .failedPrecondition { stranded = nil }
       try await recover(from: error, decision)
       failure = error
     }
@@ -84,7 +86,9 @@ struct GenerationRun {
     let tickets = memory.begin(
       decision, tokens: request.prompt.count + progress.longestSample, hashes: hashes, now: clock.now)
     defer { memory.end(tickets) }
-    let message = Baton_V1_DecodeRequest(request, progress: progress, decision: decision)
+    let told =
+      configuration.mutants.contains(.forgetMovedTokens) ? GenerationProgress(samples: request.sampling.n) : progress
+    let message = Baton_V1_DecodeRequest(request, progress: told, decision: decision)
     let isFirstOfAll = !progress.hasTokens
     let onFirst: @Sendable () -> Void = { [planner, metrics, start, clock] in
       memory.finishPrefill(tickets)
@@ -161,8 +165,12 @@ struct GenerationRun {
           "delivered_tokens": "\(stream.progress.completionTokens)",
         ])
       planner.registry.suspect(worker)
-      guard budget.migrate() else { throw givenUp(after: error) }
-      metrics.migrated()
+      // Workers that failed are tried again as the last resort. One that cannot even be reached costs time then, which
+      // `migrationWait` bounds, and no try: it may be about to come back.
+      if stranded == nil {
+        guard budget.migrate() else { throw givenUp(after: error) }
+        metrics.migrated()
+      }
       // The worker may have come back in a new incarnation.
       await planner.registry.refresh()
       try await pause(configuration.reopenDelay * budget.recentMigrations)
@@ -186,6 +194,7 @@ struct GenerationRun {
     }
     if failure.code == .resourceExhausted, !stream.progress.hasTokens { throw overloaded(failure) }
     let now = clock.now
+    if request.deadline <= now { throw ServingError(.deadlineExceeded, "the request's deadline has passed") }
     let since = stranded ?? now
     stranded = since
     guard since.duration(to: now) < configuration.migrationWait else {

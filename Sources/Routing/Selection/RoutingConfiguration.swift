@@ -1,3 +1,5 @@
+import ServingTypes
+
 /// The router's settings, with their defaults.
 public struct RoutingConfiguration: Sendable {
   public var policy: RoutingPolicy = .prefix
@@ -64,6 +66,8 @@ public struct RoutingConfiguration: Sendable {
   public var overlayLifetimeAlone: Duration = .seconds(600)
   /// Blocks that the router remembers having routed.
   public var overlayCapacity = 262_144
+  /// Empty but in tests.
+  package var mutants: Mutants = []
 
   public init() {}
 }

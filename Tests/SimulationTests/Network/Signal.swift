@@ -1,0 +1,33 @@
+import ServingTypes
+
+/// Given once; any number of tasks wait for it.
+final class Signal: Sendable {
+  private struct State {
+    var isGiven = false
+    var waiters: [AsyncStream<Never>.Continuation] = []
+  }
+
+  private let state = Lock(State())
+
+  var isGiven: Bool { state.withLock { $0.isGiven } }
+
+  func give() {
+    let waiters = state.withLock { state in
+      defer { state.waiters = [] }
+      state.isGiven = true
+      return state.waiters
+    }
+    for waiter in waiters { waiter.finish() }
+  }
+
+  /// Returns when it is given or the task is cancelled.
+  func wait() async {
+    let (stream, continuation) = AsyncStream<Never>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let isGiven = state.withLock { state in
+      if !state.isGiven { state.waiters.append(continuation) }
+      return state.isGiven
+    }
+    if isGiven { return }
+    for await _ in stream {}
+  }
+}

@@ -1,0 +1,44 @@
+import DecodeServer
+import Engine
+import Routing
+import ServingTypes
+
+extension Scenario {
+  /// One request of a few blocks with all the time it needs, for going through all faults: only they differ.
+  init(faults: [Fault]) {
+    self.init(seed: 7)
+    blockSize = 4
+    prefillWorkers = 2
+    decodeWorkers = 2
+    prefillBlocks = 16
+    decodeBlocks = 16
+    latency = .microseconds(200)...(.microseconds(300))
+    stepTime = .milliseconds(1)...(.milliseconds(2))
+    window = 4
+    restartDelay = .milliseconds(50)...(.milliseconds(100))
+    changesWeights = false
+    diesSilently = false
+    directory = .sound
+    engine.enablePrefixCaching = true
+    engine.handoffChunkSize = 4
+    engine.enableSpecDecode = false
+    decode.creditWindow = 2
+    requests = [
+      PlannedRequest(
+        id: 0, prompt: [3, 1, 4, 1, 5, 9, 2, 6, 5],
+        sampling: SamplingParameters(seed: 5, maxTokens: 3, ignoreEOS: true),
+        salt: "", start: .zero, deadline: .seconds(90), leaves: nil, reading: .zero)
+    ]
+    self.faults = faults.map { Fault(kind: $0.kind, message: $0.message, isExact: true) }
+  }
+
+  /// The same with faults put into the code.
+  func with(_ mutants: Mutants) -> Scenario {
+    var scenario = self
+    scenario.mutants = mutants
+    scenario.engine.mutants = mutants
+    scenario.decode.mutants = mutants
+    scenario.routing.mutants = mutants
+    return scenario
+  }
+}
