@@ -90,8 +90,8 @@ final class EngineLoop {
 
   // MARK: The loop
 
-  /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
-  private static let idleStores = 64
+  /// Evicted blocks that one turn of the loop copies down, beside those that its step writes to: some milliseconds.
+  static let storesPerTurn = 64
 
   func run() {
     tiers?.start()
@@ -139,7 +139,7 @@ final class EngineLoop {
     expire(now: now)
     let hasWorked = requests.isEmpty ? false : step(now: now)
     if requests.isEmpty, let tiers {
-      tiers.storeEvicted(of: scheduler, limit: Self.idleStores)
+      tiers.storeEvicted(of: scheduler, limit: Self.storesPerTurn)
       tiers.tend(scheduler, isShort: false, now: now)
     }
     report()
