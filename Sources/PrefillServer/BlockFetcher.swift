@@ -54,12 +54,13 @@ public final class BlockFetcher: Sendable {
 
   /// Asks the holders in order for what is still missing.
   private func ask(_ fetch: BlockFetch) async -> FetchReport {
-    let start = clock.now
     var report = FetchReport(failure: .unreachable)
     var firstAnswer: ContinuousClock.Instant?
     for holder in fetch.holders where holder.blocks > fetch.firstIndex + report.blocks {
-      guard !fetch.isCalledOff, !Task.isCancelled else { break }
+      // A holder that is asked when time is up cannot answer, and would be suspected of what another one took.
+      guard !fetch.isCalledOff, !Task.isCancelled, clock.now < fetch.deadline else { break }
       guard isTrusted(holder.worker) else { continue }
+      let asked = clock.now
       let attempt = FetchAttempt(
         fetch: fetch, holder: holder.worker, skipped: report.blocks, layout: engine.layout,
         vocabularySize: engine.vocabularySize, creditWindow: creditWindow, clock: clock)
@@ -72,15 +73,16 @@ public final class BlockFetcher: Sendable {
         failure = note(error, of: attempt, fetch)
       }
       let progress = attempt.progress
-      firstAnswer = firstAnswer ?? progress.answeredAt
+      if firstAnswer == nil, let answeredAt = progress.answeredAt {
+        firstAnswer = answeredAt
+        // What earlier holders cost says nothing of how fast one answers.
+        report.latency = (answeredAt - asked) / .seconds(1)
+      }
       report.blocks += progress.blocks
       report.failure = report.blocks == fetch.hashes.count ? nil : failure ?? .short
       if report.failure == nil { break }
     }
-    if let firstAnswer {
-      report.latency = (firstAnswer - start) / .seconds(1)
-      report.seconds = (clock.now - firstAnswer) / .seconds(1)
-    }
+    if let firstAnswer { report.seconds = (clock.now - firstAnswer) / .seconds(1) }
     return report
   }
 

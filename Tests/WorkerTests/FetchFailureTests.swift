@@ -22,7 +22,7 @@ import Testing
     let plain = decodeRequest(prompt(200))
     let expected = try await alone(plain)
     var timeout = Duration.seconds(30)
-    if case .fault(.stallsAfter) = kind { timeout = .milliseconds(200) }
+    if case .fault(.stallsAfter(let messages)) = kind, messages < 13 { timeout = .milliseconds(200) }
     let options = FetchEndToEndTests.options(.decode, fetchTimeout: timeout)
     try await withFaultyHolder(kind, of: plain) { holder in
       try await withWorkers([options]) { workers, channels in
@@ -88,6 +88,28 @@ import Testing
         #expect(try await ask(workers[0], request, channels).tokens == salted)
         let fetches = workers[0].engine.statistics.fetches
         #expect(fetches.failures(.slow) == 1 && fetches.failures(.unreachable) == 1)
+      }
+    }
+  }
+
+  /// Those behind it, for whom no time was left, are asked the next time.
+  @Test func aHolderThatStalledIsAloneToBlame() async throws {
+    let plain = decodeRequest(prompt(200))
+    var salted = plain
+    salted.cacheSalt = "other"
+    let options = FetchEndToEndTests.options(.decode, fetchTimeout: .milliseconds(500))
+    try await withFaultyHolder(.fault(.stallsAfter(messages: 0)), of: plain) { [salted] stalling in
+      try await withWorkers([FetchEndToEndTests.options(.decode), options]) { workers, channels in
+        for (index, request) in [plain, salted].enumerated() {
+          let expected = try await ask(workers[0], request, channels).tokens
+          var asked = request
+          asked.holders = [stalling, FetchEndToEndTests.holder(workers[0])]
+          let answer = try await ask(workers[1], asked, channels)
+          #expect(answer.tokens == expected)
+          #expect(answer.route.fetchedBlocks == [0, 12][index])
+        }
+        let fetches = workers[1].engine.statistics.fetches
+        #expect(fetches.failures(.slow) == 1 && fetches.completed == 1)
       }
     }
   }

@@ -1,6 +1,6 @@
 /// How asking other workers for blocks ended.
 public struct FetchReport: Hashable, Sendable {
-  /// Until the first answer; nil when there was none.
+  /// From the question to its answer, of the first holder that gave one; nil when none did.
   public var latency: Double?
   /// From the first answer to the end, and the blocks verified in that time.
   public var seconds: Double

@@ -78,7 +78,7 @@ extension Scheduler {
   public func endFetch(_ id: UInt64, _ report: FetchReport, now: ContinuousClock.Instant) {
     guard let fetch = fetches[id] else { return }
     if !fetch.isCalledOff {
-      fetchCost.observe(report)
+      if report.failure == .slow { penalise(fetch, now: now) } else { fetchCost.observe(report) }
       if !fetch.isComplete { note(fetch, report.failure ?? .short, now: now) }
     }
     forget(id)
@@ -89,13 +89,16 @@ extension Scheduler {
     guard let progress = sequence.loading?.fetch, let fetch = fetches[progress.id],
       !fetch.isCalledOff, !fetch.isComplete
     else { return }
-    if failure == .slow {
-      fetchCost.penalise(blocks: max(1, fetch.taken), seconds: (now - fetch.began).seconds)
-    }
+    if failure == .slow { penalise(fetch, now: now) }
     note(fetch, failure, now: now)
     fetches[progress.id]?.isCalledOff = true
     // Else a block is being written: the end follows at once.
     if fetch.claim.revoke() { forget(progress.id) }
+  }
+
+  /// Time was up, whoever noticed it first.
+  private func penalise(_ fetch: Fetch, now: ContinuousClock.Instant) {
+    fetchCost.penalise(blocks: max(1, fetch.taken), seconds: (now - fetch.began).seconds)
   }
 
   private func note(_ fetch: Fetch, _ failure: FetchFailure?, now: ContinuousClock.Instant) {
