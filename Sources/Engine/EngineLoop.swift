@@ -92,8 +92,8 @@ final class EngineLoop {
 
   // MARK: The loop
 
-  /// Evicted blocks that one turn of the idle loop copies down: some milliseconds.
-  private static let idleStores = 64
+  /// Evicted blocks that one turn of the loop copies down, beside those that its step writes to: some milliseconds.
+  static let storesPerTurn = 64
   /// Large enough for the weights to be read seldom; more would only be lost at a preemption.
   private static let slicedChunkSize = 256
 
@@ -145,7 +145,7 @@ final class EngineLoop {
     expire(now: now)
     let hasWorked = requests.isEmpty ? false : step(now: now)
     if requests.isEmpty, let tiers {
-      tiers.storeEvicted(of: scheduler, limit: Self.idleStores)
+      tiers.storeEvicted(of: scheduler, limit: Self.storesPerTurn)
       tiers.tend(scheduler, isShort: false, now: now)
     }
     report()

@@ -84,6 +84,15 @@ extension BlockPool {
     evictionStores.keys.first.flatMap { takeEvictionStore(of: $0) }
   }
 
+  /// Gives up what a block held that was handed out, where there is no time to copy it.
+  public mutating func dropEvicted(_ block: BlockID) {
+    guard let transfer = takeEvictionStore(of: block) else { return }
+    tierStatistics.evictionStores -= 1
+    // No other tier had it.
+    tierStatistics.drops += 1
+    endStore(transfer, failure: .slow)
+  }
+
   /// The next cached block to copy down, least recently used first, while too much of the pool is stored nowhere else.
   ///
   /// - Parameter usesFile: the file takes blocks now.

@@ -171,6 +171,8 @@ extension Scheduler {
 
   public func takeEvictionStore() -> TierTransfer? { pool.takeEvictionStore() }
 
+  public func dropEvicted(_ block: BlockID) { pool.dropEvicted(block) }
+
   public func beginStore(usesFile: Bool) -> TierTransfer? { pool.beginStore(usesFile: usesFile) }
 
   public func beginMove() -> TierTransfer? { pool.beginMove() }

@@ -152,7 +152,7 @@ import Testing
   func whatDoesNotComeIsComputed(kind: Holder) async throws {
     var isSlow = false
     if case .stalls = kind { isSlow = true }
-    let setup = Self.setup(fetchTimeout: isSlow ? .milliseconds(50) : .seconds(30))
+    let setup = Self.setup(fetchTimeout: isSlow ? .milliseconds(500) : .seconds(30))
     let request = Self.request()
     let holder = try await Self.holder(of: request, setup)
     let engine = try setup.engine()
@@ -177,7 +177,7 @@ import Testing
 
   /// The engine has given up; what comes then is not taken, and the block under way is waited for.
   @Test func aBlockUnderWayIsWaitedForAndLateOnesAreNotTaken() async throws {
-    let setup = Self.setup(fetchTimeout: .milliseconds(50))
+    let setup = Self.setup(fetchTimeout: .milliseconds(500))
     let request = Self.request()
     let holder = try await Self.holder(of: request, setup)
     let engine = try setup.engine()
@@ -342,6 +342,43 @@ import Testing
     #expect(outcome.summary?.cachedTokens == 80 && outcome.summary?.fetchedBlocks == 8)
     #expect(engine.statistics.tiers.hostHits == 5)
     try await finish(engine, holder)
+  }
+
+  /// Of what lay in the blocks of a long fetch the engine's thread copies down as much as a step may, and drops the rest.
+  @Test func aLongFetchHoldsNobodyUp() async throws {
+    var setup = Self.setup()
+    setup.blocks = 100
+    setup.configuration.swapSpace = 200 * (256 + 64)
+    setup.configuration.offloadThreshold = 1
+    let request = Self.request(1440)
+    let holder = try await Self.holder(of: request, setup)
+    let engine = try setup.engine()
+    _ = try await collect(engine.generate(EngineRequest(prompt: prompt(1500, seed: 10), sampling: greedy(1))))
+    let handle = try engine.generate(request)
+    let fetch = try await first(engine)
+    #expect(fetch.hashes.count == 90)
+    await Self.answer(fetch, from: holder)
+    #expect(try await collect(handle).tokens[0] == (try setup.reference(request, count: 8)))
+    let tiers = engine.statistics.tiers
+    #expect(tiers.evictionStores >= 64 && tiers.drops > 0)
+    #expect(tiers.hostStores == tiers.evictionStores && tiers.hostBlocks == Int(tiers.evictionStores))
+    #expect(tiers.evictionStores + tiers.drops <= 94)
+    try await finish(engine, holder)
+  }
+
+  /// Whoever notices first that time is up.
+  @Test func aFetchThatEndsAsSlowRaisesTheEstimate() async throws {
+    let engine = try Self.setup().engine()
+    var estimates: [Double] = []
+    for seed in [1, 2] {
+      let handle = try engine.generate(Self.request(seed: seed))
+      try await first(engine).end(FetchReport(failure: .slow))
+      _ = try await collect(handle)
+      estimates.append(engine.statistics.fetches.estimatedSeconds - estimates.reduce(0, +))
+    }
+    #expect(estimates[1] > estimates[0] * 1.0001)
+    #expect(engine.statistics.fetches.failures(.slow) == 2)
+    try await finish(engine)
   }
 
   // MARK: Ends

@@ -162,6 +162,8 @@ import Testing
       default: machine.endStore(&random)
       }
       if random.next() % 8 == 0 { machine.store(machine.pool.takeEvictionStore()) }
+      // Nobody reads what was not copied yet.
+      if machine.stores.isEmpty, random.next() % 8 == 0 { machine.pool.dropEvicted(BlockID(random.next() % 12)) }
       try machine.check()
       if random.next() % 4 == 0 { machine.follow() }
     }

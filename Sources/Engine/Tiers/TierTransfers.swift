@@ -41,8 +41,12 @@ final class TierTransfers {
   func start() { threads.start(count: threadCount) }
 
   /// What the block held before goes to host memory, if it is not there yet. Before anybody writes to it.
-  func storeEvicted(_ block: BlockID, of scheduler: Scheduler) {
-    if let transfer = scheduler.takeEvictionStore(of: block) { store(transfer, of: scheduler) }
+  ///
+  /// - Returns: whether there was something to copy.
+  @discardableResult func storeEvicted(_ block: BlockID, of scheduler: Scheduler) -> Bool {
+    guard let transfer = scheduler.takeEvictionStore(of: block) else { return false }
+    store(transfer, of: scheduler)
+    return true
   }
 
   /// The same for some of those that nobody writes to yet, so that none waits for ever.
