@@ -38,8 +38,9 @@ struct RedisSentinelTests {
 
   static var configuration: RedisConfiguration {
     RedisConfiguration(
-      commandTimeout: .milliseconds(500), lookupTimeout: .seconds(30), sentinelInterval: .milliseconds(100),
-      minimumBackoff: .milliseconds(10), maximumBackoff: .milliseconds(100), quietTime: .zero)
+      commandTimeout: .milliseconds(500), lookupTimeout: .seconds(30), sentinelTimeout: .seconds(10),
+      sentinelInterval: .milliseconds(100), minimumBackoff: .milliseconds(10), maximumBackoff: .milliseconds(100),
+      quietTime: .zero)
   }
 
   func directory(_ address: String, _ log: Log = Log()) throws -> RedisDirectory {

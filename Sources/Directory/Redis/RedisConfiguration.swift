@@ -9,7 +9,7 @@ public struct RedisConfiguration: Sendable {
   public var lookupTimeout: Duration
   /// For one sentinel's answer.
   public var sentinelTimeout: Duration
-  /// Between two questions to the sentinels while the master answers.
+  /// Between two questions to the sentinels while the master answers; six times as long after one that none answered.
   public var sentinelInterval: Duration
   /// Commands that may wait for a connection; more are refused.
   public var maximumPendingCommands: Int

@@ -179,20 +179,27 @@ final class RedisConnection: Sendable {
           if state.phase == .closed { return [] }
           return state.queue.isEmpty ? nil : state.takeJobs(commands: depth)
         }
-        if let interval, ContinuousClock.now >= nextCheck {
-          if let loss = dial.check() { return (loss, taken ?? []) }
-          nextCheck = ContinuousClock.now + interval
+        if let jobs = taken {
+          if jobs.isEmpty { return nil }
+          do throws(RedisFailure) {
+            if let loss = try run(jobs, on: link) { return (loss, []) }
+            hasServed = true
+          } catch {
+            return (error, jobs)
+          }
         }
-        guard let jobs = taken else { continue }
-        if jobs.isEmpty { return nil }
-        do throws(RedisFailure) {
-          if let loss = try run(jobs, on: link) { return (loss, []) }
-          hasServed = true
-        } catch {
-          return (error, jobs)
+        // After the jobs, which must not wait for sentinels that are slow to answer.
+        guard let interval, ContinuousClock.now >= nextCheck else { continue }
+        switch dial.check() {
+        case .replaced(let loss): return (loss, [])
+        case .same: nextCheck = ContinuousClock.now + interval
+        case .unanswered: nextCheck = ContinuousClock.now + interval * Self.unansweredIntervals
         }
       }
     }
+
+    /// Until the sentinels are asked again after none of them answered: each time holds up what comes meanwhile.
+    private static let unansweredIntervals = 6
 
     /// - Returns: why the connection should be opened again although all jobs have their replies.
     private func run(_ jobs: [RedisJob], on link: RedisLink) throws(RedisFailure) -> RedisFailure? {

@@ -21,10 +21,18 @@ struct RedisDial {
   /// How often `check` is due; nil for never.
   var checkInterval: Duration? { sentinels == nil ? nil : configuration.sentinelInterval }
 
-  /// Whether the sentinels still name the same master. Sentinels that don't answer change nothing.
-  mutating func check() -> RedisFailure? {
-    guard let master = try? sentinels?.master(), master != endpoint else { return nil }
-    return RedisFailure(.connection, "the master is now \(master)")
+  /// What the sentinels say of the master.
+  enum Check {
+    case same
+    case replaced(RedisFailure)
+    /// None answered, which changes nothing.
+    case unanswered
+  }
+
+  /// Asks the sentinels, as long as each of them may take, whether they still name the same master.
+  mutating func check() -> Check {
+    guard let master = try? sentinels?.master() else { return .unanswered }
+    return master == endpoint ? .same : .replaced(RedisFailure(.connection, "the master is now \(master)"))
   }
 
   /// Logging in and the first PING belong to connecting: a server that takes connections may still not answer.
