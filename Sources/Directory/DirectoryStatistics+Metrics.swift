@@ -14,7 +14,7 @@ extension DirectoryStatistics {
     }
     collector.counter("directory_reconnects", help: "Times that Redis was connected to again.", reconnects)
     collector.counter(
-      "directory_redirections", help: "Commands that a Redis Cluster sent elsewhere.", redirections)
+      "directory_redirections", help: "Redirections of a Redis Cluster that were followed.", redirections)
     collector.counter(
       "directory_topology_refreshes", help: "Times that a Redis Cluster's slots were asked for.", topologyRefreshes)
     collector.counter(

@@ -22,7 +22,7 @@ public struct DirectoryStatistics: Hashable, Sendable {
   /// The same by kind; keys without a block's data are counted one by one.
   public var failures: [DirectoryFailure: Int] = [:]
   public var reconnects = 0
-  /// Times that a cluster sent a command elsewhere.
+  /// Times that a cluster's node sent a command elsewhere, or asked for patience, and was followed.
   public var redirections = 0
   /// Times that a cluster's slots were asked for.
   public var topologyRefreshes = 0

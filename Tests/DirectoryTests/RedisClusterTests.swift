@@ -88,6 +88,54 @@ struct RedisClusterTests {
     #expect(directory.statistics.failures == [:])
   }
 
+  @Test func tooManyRedirectionsAreToldAsSuch() async throws {
+    let cluster = try await RedisClusterServers(masters: 2)
+    var configuration = Self.configuration
+    configuration.maximumRedirections = 0
+    let directory = try RedisDirectory(
+      address: RedisAddress("redis-cluster://\(cluster.addresses)"), configuration: configuration)
+    let blocks = Self.chains[0]
+    let slot = try slot(cluster, of: blocks[0])
+    let (from, to) = slot < 8192 ? (0, 1) : (1, 0)
+    try await directory.announce(Array(blocks.prefix(1)), as: announcing("a"), lifetime: .seconds(600))
+    try cluster.beginMove(slot: slot, from: from, to: to)
+    let error = await #expect(throws: ServingError.self) {
+      try await directory.announce(blocks, as: announcing("a"), lifetime: .seconds(600))
+    }
+    #expect(error?.message == "a command was redirected more than 0 times")
+    #expect(directory.statistics.failures == [.moved: 1])
+    #expect(directory.statistics.redirections == 0, "none was followed")
+  }
+
+  /// What nobody served is sent on as soon as the slots are asked for again, and does not fail first.
+  @Test func aSlotThatIsServedAgainIsFoundAtOnce() async throws {
+    let cluster = try await RedisClusterServers(masters: 2, arguments: ["--cluster-require-full-coverage", "no"])
+    let directory = try directory(cluster)
+    let blocks = Self.chains[0]
+    let slot = try slot(cluster, of: blocks[0])
+    func areAssigned(_ count: Int) throws -> Bool {
+      try cluster.nodes.allSatisfy { try $0.ask("CLUSTER", "INFO").contains("cluster_slots_assigned:\(count)") }
+    }
+    let owner = slot < 8192 ? 0 : 1
+    await eventually("the slot is still served") {
+      for node in [owner, 1 - owner] { _ = try? cluster.nodes[node].ask("CLUSTER", "DELSLOTS", "\(slot)") }
+      return (try? areAssigned(16_383)) ?? false
+    }
+    await eventually("the old map stays") {
+      do throws(ServingError) {
+        _ = try await directory.longestPrefixes(query(blocks, [("a", 1, 0)]))
+        return false
+      } catch {
+        return error.message == "no node of the cluster serves slot \(slot)"
+      }
+    }
+    try cluster.nodes[owner].ask("CLUSTER", "ADDSLOTS", "\(slot)")
+    await eventually("the slot is not served") { (try? areAssigned(16_384)) ?? false }
+    // The slots may be asked for again then.
+    try await Task.sleep(for: Self.configuration.topologyInterval)
+    #expect(try await directory.depths(blocks, [("a", 1, 0)]) == [:])
+  }
+
   @Test func theRosterMovesToo() async throws {
     let cluster = try await RedisClusterServers(masters: 2)
     let directory = try directory(cluster)
@@ -140,12 +188,15 @@ struct RedisClusterTests {
         _ = await areAllFound(directory)
         return !directory.statistics.isConnected
       }
+      await eventually("the loss was not told") { log.kinds.contains("disconnected") }
       // The others' blocks are found all the while.
       var isFoundElsewhere = false
       for blocks in Self.chains where (try? await directory.depths(blocks, [("a", 1, 0)])) != nil {
         isFoundElsewhere = true
       }
       #expect(isFoundElsewhere)
+      let told = log.kinds.last
+      if !directory.statistics.isConnected { #expect(told != "connected", "a master is away") }
       await eventually("nobody took over") { await isComplete() && directory.statistics.isConnected }
       await eventually("the loss may have cost entries") { directory.statistics.possibleLosses > 0 }
       await eventually("not announced again") { await isComplete() }

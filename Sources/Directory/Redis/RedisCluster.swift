@@ -75,21 +75,29 @@ final class RedisCluster: Sendable {
     var replies = [RedisReply](repeating: .null, count: pipeline.count)
     var failure: RedisFailure?
     var open: [Route: [Int]] = [:]
-    var hasOrphans = false
+    var orphans: [Int] = []
     for index in 0..<pipeline.count {
+      if let owner = try? owner(of: pipeline.slots[index]) {
+        open[Route(endpoint: owner, isAsking: false), default: []].append(index)
+      } else {
+        orphans.append(index)
+      }
+    }
+    if !orphans.isEmpty { await refresh(isCancellable: isCancellable) }
+    for index in orphans {
       do throws(RedisFailure) {
         open[Route(endpoint: try owner(of: pipeline.slots[index]), isAsking: false), default: []].append(index)
       } catch {
-        hasOrphans = true
         failure = failure ?? error
       }
     }
-    if hasOrphans { await refresh(isCancellable: isCancellable) }
     for attempt in 0...configuration.maximumRedirections where !open.isEmpty {
+      let isLast = attempt == configuration.maximumRedirections
       let round = await send(open, of: pipeline, isCancellable: isCancellable)
       open = [:]
       var mustRefresh = false
       var mustPause = false
+      var redirections = 0
       var lost: [(route: Route, indices: [Int], failure: RedisFailure)] = []
       for (route, indices, outcome) in round {
         switch outcome {
@@ -104,6 +112,10 @@ final class RedisCluster: Sendable {
             guard let redirection = RedisRedirection(reply, asked: route.endpoint) else {
               if case .error(let message) = reply, message.hasPrefix("CLUSTERDOWN") { mustRefresh = true }
               continue
+            }
+            redirections += 1
+            if isLast, redirection != .tryAgain {
+              failure = failure ?? RedisFailure(redirections: configuration.maximumRedirections)
             }
             switch redirection {
             case .moved(let slot, let endpoint):
@@ -123,15 +135,15 @@ final class RedisCluster: Sendable {
         // Another node may have taken over by now.
         for index in indices {
           let owner = try? owner(of: pipeline.slots[index])
-          if let owner, owner != route.endpoint, attempt < configuration.maximumRedirections {
+          if let owner, owner != route.endpoint, !isLast {
             open[Route(endpoint: owner, isAsking: false), default: []].append(index)
           } else {
             failure = failure ?? error
           }
         }
       }
-      if open.isEmpty { break }
-      state.withLock { $0.counts.redirections += open.values.reduce(0) { $0 + $1.count } }
+      if open.isEmpty || isLast { break }
+      if redirections > 0 { state.withLock { [redirections] in $0.counts.redirections += redirections } }
       if mustPause || attempt > 1 {
         do { try await Task.sleep(for: .milliseconds(10 << attempt)) } catch { throw .cancelled }
       }

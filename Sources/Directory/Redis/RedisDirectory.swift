@@ -86,7 +86,8 @@ public final class RedisDirectory: BlockDirectory {
       }
       if counts[0] > 0 {
         note(RedisFailure(.wrongType, .dataLoss, "\(counts[0]) block keys are not hashes"), count: counts[0])
-      } else {
+      } else if servers.counts.isConnected {
+        // One master of a cluster answered; all must be there.
         report(.connected)
       }
       finishLookup(start, slot: slot, deleted: counts[1], failed: counts[0] > 0)

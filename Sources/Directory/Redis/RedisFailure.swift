@@ -21,6 +21,11 @@ struct RedisFailure: Error, Sendable {
     self.init(kind, .unavailable, "Redis refused a command: \(message.prefix(200))\(hint)")
   }
 
+  /// A cluster's nodes sent a command from one to the other.
+  init(redirections: Int) {
+    self.init(.moved, .unavailable, "a command was redirected more than \(redirections) times")
+  }
+
   /// A reply that no command of ours has.
   init(unexpected reply: RedisReply) {
     self.init(.malformed, .dataLoss, "Redis gave an unexpected reply: \(String(describing: reply).prefix(200))")
