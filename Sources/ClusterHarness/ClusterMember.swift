@@ -81,6 +81,8 @@ public final class ClusterMember: Sendable {
     process.terminationHandler = { [guardian] process in guardian.forget(process.processIdentifier) }
     try process.run()
     guardian.watch(process.processIdentifier)
+    // One that ended at once may have been forgotten before it was watched.
+    if !process.isRunning { guardian.forget(process.processIdentifier) }
     let next = Life(process: process, pid: process.processIdentifier, logPath: path)
     life.withLock { [next] in $0 = next }
   }
