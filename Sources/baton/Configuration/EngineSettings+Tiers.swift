@@ -5,11 +5,13 @@ import ServingTypes
 extension EngineSettings {
   private static let defaultSwapSpace = 4 << 30
 
+  /// - Returns: `swap_space` where it is given.
   static func readTiers(
     _ options: EngineOptions, _ reader: inout ParameterReader, into engine: inout EngineConfiguration
-  ) {
+  ) -> Int? {
     let defaults = EngineConfiguration()
-    engine.swapSpace = reader.optionalByteCount("swap_space", flag: options.swapSpace) ?? defaultSwapSpace
+    let swapSpace = reader.optionalByteCount("swap_space", flag: options.swapSpace)
+    engine.swapSpace = swapSpace ?? defaultSwapSpace
     reader.noteDefault("4GiB")
     engine.offloadDir = reader.string("offload_dir", flag: options.offloadDir)
     engine.offloadSpace =
@@ -21,6 +23,7 @@ extension EngineSettings {
       "offload_threshold", flag: options.offloadThreshold, default: defaults.offloadThreshold, in: 0...1)
     engine.prefetchBlocks = reader.integer(
       "prefetch_blocks", flag: options.prefetchBlocks, default: defaults.prefetchBlocks, in: 1...1024)
+    return swapSpace
   }
 
   /// The engine's configuration with no more swap space than the machine has beside weights and pool.

@@ -19,6 +19,8 @@ struct EngineSettings: Sendable {
   /// Nil: what the machine has free, divided by `localWorkers`.
   var memoryBudget: Int?
   var localWorkers: Int
+  /// Nil where the default holds.
+  var givenSwapSpace: Int?
   /// The GGUF file of the model that drafts.
   var draftModel: String?
 
@@ -76,7 +78,7 @@ struct EngineSettings: Sendable {
         in: 0...64),
       checkIntegrityOnIdle: reader.boolean(
         "check_integrity_on_idle", flag: options.checkIntegrityOnIdle, default: defaults.checkIntegrityOnIdle))
-    Self.readTiers(options, &reader, into: &engine)
+    givenSwapSpace = Self.readTiers(options, &reader, into: &engine)
     Self.readFetching(options, &reader, into: &engine)
     if (draftModel != nil) != (engine.specMethod == .draft) {
       reader.note(

@@ -11,7 +11,7 @@ extension SimulatedModel {
     }
     var configuration = settings.engine
     // Nothing of its blocks is worth a tier unless one is asked for.
-    configuration.swapSpace = 0
+    configuration.swapSpace = settings.givenSwapSpace ?? 0
     let executor = try makeExecutor(
       blockCount: settings.numBlocks ?? blocks, blockSize: settings.blockSize,
       maximumContextLength: settings.engine.maxModelLen)
