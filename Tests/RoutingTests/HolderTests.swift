@@ -79,7 +79,7 @@ struct HolderTests {
     let costs = Dictionary(
       uniqueKeysWithValues: (select(workers)?.costs ?? []).map { ($0.worker.value, $0) })
     #expect(costs["p1"]?.cost == 60 && costs["p1"]?.predictedFetchableBlocks == 80)
-    #expect(costs["p2"]?.cost == 130 && costs["p2"]?.predictedFetchableBlocks == 20)
+    #expect(costs["p2"]?.cost == 30 && costs["p2"]?.predictedFetchableBlocks == 20)
     #expect(costs["d1"]?.cost == 20 && costs["d1"]?.predictedFetchableBlocks == 0)
     #expect(select(workers)?.missingBlocks == 20)
     let without = select(workers) { $0.fetchBlockCost = 1 }

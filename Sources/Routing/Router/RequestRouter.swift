@@ -82,8 +82,13 @@ public final class RequestRouter: Sendable {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.registry.run() }
       // Whoever waits where requests come in is not woken on another thread.
-      await withTaskExecutorPreference(executor) {
-        for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+      if let executor {
+        await withTaskExecutorPreference(executor) {
+          for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+        }
+      } else {
+        // A preference for none is not the caller's preference, which tasks inherit.
+        for await job in jobs { group.addTask { await self.carry(job) } }
       }
       jobsInput.finish()
       group.cancelAll()

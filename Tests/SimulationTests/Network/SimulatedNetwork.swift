@@ -194,10 +194,12 @@ final class SimulatedNetwork: Sendable {
     let pipe = toServer ? call.requests : call.responses
     let time = pipe.arrival(now: clock.now, delay: simulation.random(latency))
     let parcel = pipe.depart(parts)
+    // What the timer holds on to, a stall may keep for ever: no lent block may be among it.
+    let granting = toServer && call.isHandoff ? parts : []
     simulation.schedule(at: time) { [self] in
       guard !connection.isSilent else { return }
       if toServer, !deliver(call) { return }
-      if toServer, call.isHandoff { call.count(parts) }
+      call.count(granting)
       pipe.arrive(parcel, isEnd: isEnd)
       // The server has said its last word: the client has nothing more to say either.
       if !toServer, isEnd { call.requests.stopWriter() }
