@@ -46,6 +46,9 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     case wait
   }
 
+  /// Elements that wait before they are taken together: fewer are no backlog.
+  private static var backlog: Int { 6 }
+
   private let capacity: Int
   private let state = Lock(State())
 
@@ -113,7 +116,8 @@ final class BoundedChannel<Element: Sendable>: Sendable {
       let (step, waiting) = state.withLock { state -> (Step<Element?>, CheckedContinuation<Void, Never>?) in
         if var element = state.buffer.first {
           var count = 1
-          while count < state.buffer.count, absorb(&element, state.buffer[count]) { count += 1 }
+          let isBehind = state.buffer.count >= Self.backlog
+          while isBehind, count < state.buffer.count, absorb(&element, state.buffer[count]) { count += 1 }
           state.buffer.removeFirst(count)
           return (.value(element), state.producer.take())
         }

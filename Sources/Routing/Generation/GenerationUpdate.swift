@@ -24,11 +24,13 @@ public struct GenerationUpdate: Hashable, Sendable {
   /// A message of so many tokens, with every log-probability that can be asked for, stays far below the transport's limit.
   private static let mostTokens = 4096
 
-  /// Takes in the update that follows this one, unless both together would be too large.
+  /// Takes in the update that follows this one, unless both together would be too large, or one is of the prompt's tokens,
+  /// which come before all outputs.
   mutating func absorb(_ next: GenerationUpdate) -> Bool {
     let tokens = tokenCount + next.tokenCount
-    guard usage == nil, tokens <= Self.mostTokens else { return false }
-    promptLogprobs += next.promptLogprobs
+    guard usage == nil, tokens <= Self.mostTokens, promptLogprobs.isEmpty, next.promptLogprobs.isEmpty else {
+      return false
+    }
     for output in next.outputs {
       if let index = outputs.lastIndex(where: { $0.sample == output.sample }), outputs[index].finish == nil {
         outputs[index].tokens += output.tokens
