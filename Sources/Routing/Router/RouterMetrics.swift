@@ -107,8 +107,8 @@ struct RouterMetrics: Sendable {
     collector.gauge("router_body_bytes", help: "Bytes of the bodies of requests under way.", bodyBytes)
     for role in WorkerRole.allCases {
       collector.gauge(
-        "router_workers", help: "Workers with a live lease, by role.",
-        workers.count { $0.isLeased && $0.record.role == role }, labels: [("role", role.rawValue)])
+        "router_workers", help: "Workers with a live lease that take requests, by role.",
+        workers.count { $0.isLeased && !$0.record.isDraining && $0.record.role == role }, labels: [("role", role.rawValue)])
     }
     directory?.collect(collector, now: now)
   }
