@@ -46,9 +46,6 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     case wait
   }
 
-  /// Elements that wait before they are taken together: fewer are no backlog.
-  private static var backlog: Int { 6 }
-
   private let capacity: Int
   private let state = Lock(State())
 
@@ -107,18 +104,12 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     for continuation in waiting { continuation?.resume() }
   }
 
-  /// - Parameter absorb: takes a waiting element into the one before it, or returns false. Called in the channel's lock.
-  func next(
-    absorbing absorb: @Sendable (inout Element, Element) -> Bool = { _, _ in false }
-  ) async throws(ServingError) -> Element? {
+  func next() async throws(ServingError) -> Element? {
     while true {
       if Task.isCancelled { cancel() }
       let (step, waiting) = state.withLock { state -> (Step<Element?>, CheckedContinuation<Void, Never>?) in
-        if var element = state.buffer.first {
-          var count = 1
-          let isBehind = state.buffer.count >= Self.backlog
-          while isBehind, count < state.buffer.count, absorb(&element, state.buffer[count]) { count += 1 }
-          state.buffer.removeFirst(count)
+        if !state.buffer.isEmpty {
+          let element = state.buffer.removeFirst()
           return (.value(element), state.producer.take())
         }
         switch state.outcome {

@@ -26,13 +26,13 @@ public struct GenerationUpdates: AsyncSequence, Sendable {
 
     /// Updates that wait because the consumer is behind come as one.
     public mutating func next() async throws(ServingError) -> GenerationUpdate? {
-      try await consumer.channel.next { $0.absorb($1) }
+      try await consumer.channel.next()
     }
 
     public mutating func next(
       isolation actor: isolated (any Actor)?
     ) async throws(ServingError) -> GenerationUpdate? {
-      try await consumer.channel.next { $0.absorb($1) }
+      try await consumer.channel.next()
     }
   }
 

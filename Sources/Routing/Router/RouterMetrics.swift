@@ -108,7 +108,8 @@ struct RouterMetrics: Sendable {
     for role in WorkerRole.allCases {
       collector.gauge(
         "router_workers", help: "Workers with a live lease that take requests, by role.",
-        workers.count { $0.isLeased && !$0.record.isDraining && $0.record.role == role }, labels: [("role", role.rawValue)])
+        workers.count { $0.isLeased && !$0.record.isDraining && $0.record.role == role },
+        labels: [("role", role.rawValue)])
     }
     directory?.collect(collector, now: now)
   }
