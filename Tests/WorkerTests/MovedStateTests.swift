@@ -73,8 +73,8 @@ import Testing
       #expect(expected.finishes[0] == .stop)
     }
     var configuration = RoutingConfiguration.quick
-    // A cut may come before the first token.
-    configuration.maximumMigrations = 500
+    // Cuts may come before the next token.
+    configuration.maximumMigrations = 50
     try await RoutedWorkers.with(
       [.prefill, Self.slow, Self.slow, Self.slow], cuttingAfter: bytes, configuration: configuration
     ) {

@@ -31,7 +31,8 @@ struct RoutedWorkers {
     }
   }
 
-  /// - Parameter limit: connections from the router to decode workers are cut after so many bytes of answers; nil: none is.
+  /// - Parameter limit: connections from the router to the first decode worker are cut after so many bytes of answers, to the
+  ///   second after twice as many, and so on: a message that fits into none of the first one's still arrives. Nil: none is cut.
   static func with(
     _ options: [WorkerOptions], cuttingAfter limit: Int? = nil, configuration: RoutingConfiguration = .quick,
     _ body: @escaping @Sendable (RoutedWorkers) async throws -> Void
@@ -47,7 +48,7 @@ struct RoutedWorkers {
         var record = worker.record(role: worker.server.configuration.role)
         if worker.server.configuration.role.servesDecode {
           let port = try ServerAddress(worker.server.boundAddress).port ?? 0
-          proxies.append(try CuttingProxy(to: port, cuttingAfter: limit))
+          proxies.append(try CuttingProxy(to: port, cuttingAfter: limit * (proxies.count + 1)))
           record.reference.address = "127.0.0.1:\(proxies[proxies.count - 1].port)"
         }
         _ = try await directory.renewLease(record, lifetime: .seconds(3600))
