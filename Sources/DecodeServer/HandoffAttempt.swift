@@ -1,6 +1,5 @@
 import Engine
 import GRPCCore
-import GRPCProtobuf
 import GRPCTransport
 import KVTransfer
 import RPC
@@ -26,7 +25,6 @@ struct HandoffAttempt: Sendable {
   let clock: ServingClock
   let probes: LivenessProbes
   let progress = Lock(Progress())
-  private let control = HandoffControl()
   private let watchdog: Watchdog
 
   init(
@@ -55,97 +53,53 @@ struct HandoffAttempt: Sendable {
         }
         return nil
       }
-      group.addTask { try await call(client, options) }
+      group.addTask {
+        let end = try await HandoffCall(open: Baton_V1_PrefillRequest.with { $0.open = open }, receiver: receiver)
+          .run(on: client, options: options, into: Slots(attempt: self))
+        progress.withLock { $0.endedAt = clock.now }
+        return end
+      }
       defer { group.cancelAll() }
       guard let end = try await group.next() ?? nil else { throw CancellationError() }
       return end
     }
   }
+}
 
-  private func call(_ client: ChannelPool.Client, _ options: CallOptions) async throws -> PrefillEnd {
-    let request = StreamingClientRequest<Baton_V1_PrefillRequest> { writer in
-      try await writer.write(.with { $0.open = open })
-      for await _ in control.wakes {
-        let news = control.take()
-        if let index = news.acknowledged {
-          try await writer.write(.with { $0.ack = .with { $0.blocks = UInt32(clamping: index) } })
-        }
-        if news.credit > 0 {
-          try await writer.write(.with { $0.credit = .with { $0.blocks = UInt32(clamping: news.credit) } })
-        }
-        if news.isClosed { return }
-      }
-    }
-    return try await client.bidirectionalStreaming(
-      request: request, descriptor: Baton_V1_Prefill.Method.Prefill.descriptor,
-      serializer: ProtobufSerializer<Baton_V1_PrefillRequest>(), deserializer: PrefillResponseDeserializer(),
-      options: options
-    ) { response in
-      defer { control.close() }
-      return try await receive(response.messages)
-    }
-  }
-
-  private func receive(
-    _ messages: RPCAsyncSequence<HandoffMessage<ReceivedBlock>, any Error>
-  ) async throws -> PrefillEnd {
-    var receiver = HandoffReceiver(configuration: receiver)
+extension HandoffAttempt {
+  /// The sequence's own blocks, which the engine binds when the sender begins.
+  private struct Slots: HandoffDestination {
+    let attempt: HandoffAttempt
     var slots: [BlockSlot] = []
-    var result: PrefillEnd?
-    for try await message in messages {
-      var arrived: ReceivedBlock?
-      let checked: HandoffMessage<BlockFrame>
-      switch message {
-      case .queued(let ahead):
-        watchdog.arm(for: configuration.queueTimeout, waitingFor: "the start, \(ahead) requests ahead")
-        checked = .queued(ahead: ahead)
-      case .start(let blocks, let cachedTokens): checked = .start(blocks: blocks, cachedTokens: cachedTokens)
-      case .end(let end): checked = .end(end)
-      case .block(let block):
-        arrived = block
-        checked = .block(block.frame)
-      }
-      var actions = try receiver.message(checked, payloadCount: arrived?.payloadCount ?? 0)[...]
-      while let action = actions.popFirst() {
-        switch action {
-        case .bind:
-          slots = try await bind()
-          actions += try receiver.bound(slots.map { ExpectedBlock($0) })
-        case .write(let position):
-          guard let arrived else { throw ServingError(.internalError, "a write without a block") }
-          actions += try receiver.wrote(checksum: arrived.write(to: slots[position].memory))
-        case .commit(let position, let checksum):
-          handle.commit(index: slots[position].index, checksum: checksum)
-          slots[position].release()
-          progress.withLock { $0.blocks += 1 }
-        case .sendCredit(let count): control.credit(count)
-        case .sendAck(let index): control.acknowledge(below: index)
-        case .complete(let end):
-          progress.withLock { $0.endedAt = clock.now }
-          result = end
-          // The status is right behind; the stream should end in order.
-          control.close()
-        }
-      }
-      if receiver.hasStarted { watchdog.arm(for: configuration.stallTimeout, waitingFor: "the next block") }
-    }
-    try receiver.closed()
-    guard let result else { throw ServingError(.internalError, "a hand-off without a result") }
-    return result
-  }
 
-  /// The engine's part of the start. No timeout of the candidate's runs meanwhile, and none may cancel the request.
-  private func bind() async throws -> [BlockSlot] {
-    guard watchdog.pause() else { throw CancellationError() }
-    progress.withLock { $0.startedAt = clock.now }
-    do {
-      let slots = try await handle.bind()
-      progress.withLock { $0.boundAt = clock.now }
-      return slots
-    } catch {
-      progress.withLock { $0.engineFailure = error }
-      throw error
+    func queued(ahead: Int) {
+      attempt.watchdog.arm(
+        for: attempt.configuration.queueTimeout, waitingFor: "the start, \(ahead) requests ahead")
     }
+
+    /// The engine's part of the start. No timeout of the candidate's runs meanwhile, and none may cancel the request.
+    mutating func bind(_ count: Int) async throws -> [ExpectedBlock] {
+      guard attempt.watchdog.pause() else { throw CancellationError() }
+      attempt.progress.withLock { $0.startedAt = attempt.clock.now }
+      do {
+        slots = try await attempt.handle.bind()
+        attempt.progress.withLock { $0.boundAt = attempt.clock.now }
+        return slots.map { ExpectedBlock($0) }
+      } catch {
+        attempt.progress.withLock { $0.engineFailure = error }
+        throw error
+      }
+    }
+
+    func write(_ block: ReceivedBlock, at position: Int) -> UInt32 { block.write(to: slots[position].memory) }
+
+    func commit(at position: Int, checksum: UInt32) {
+      attempt.handle.commit(index: slots[position].index, checksum: checksum)
+      slots[position].release()
+      attempt.progress.withLock { $0.blocks += 1 }
+    }
+
+    func advanced() { attempt.watchdog.arm(for: attempt.configuration.stallTimeout, waitingFor: "the next block") }
   }
 }
 

@@ -27,7 +27,7 @@ public final class WorkerServer: Service {
   private let server: GRPCServer<LibGRPCServerTransport>
   private let announcer: DirectoryAnnouncer?
   private let fetcher: BlockFetcher
-  private let drain = DrainSignal()
+  private let drain = Signal()
   private let metrics: MetricsRegistry
   private let channels: ChannelPool
   /// Why the worker is not ready.

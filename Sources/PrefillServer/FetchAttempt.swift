@@ -1,6 +1,5 @@
 import Engine
 import GRPCCore
-import GRPCProtobuf
 import KVTransfer
 import RPC
 import ServingProtos
@@ -22,7 +21,6 @@ struct FetchAttempt: Sendable {
   private let clock: ServingClock
   private let receiver: HandoffReceiver.Configuration
   private let state = Lock(Progress())
-  private let control = HandoffControl()
 
   init(
     fetch: BlockFetch, holder: WorkerReference, skipped: Int, layout: KVLayout, vocabularySize: Int, creditWindow: Int,
@@ -42,27 +40,8 @@ struct FetchAttempt: Sendable {
 
   /// - Throws: what the holder answered, `dataLoss` when it broke the protocol, `CancellationError` when it was called off.
   func run(on client: ChannelPool.Client) async throws {
-    let request = StreamingClientRequest<Baton_V1_FetchRequest> { writer in
-      try await writer.write(.with { $0.open = open })
-      for await _ in control.wakes {
-        let news = control.take()
-        if let index = news.acknowledged {
-          try await writer.write(.with { $0.ack = .with { $0.blocks = UInt32(clamping: index) } })
-        }
-        if news.credit > 0 {
-          try await writer.write(.with { $0.credit = .with { $0.blocks = UInt32(clamping: news.credit) } })
-        }
-        if news.isClosed { return }
-      }
-    }
-    try await client.bidirectionalStreaming(
-      request: request, descriptor: Baton_V1_Blocks.Method.Fetch.descriptor,
-      serializer: ProtobufSerializer<Baton_V1_FetchRequest>(), deserializer: FetchResponseDeserializer(),
-      options: .until(fetch.deadline, on: clock, waitForReady: false)
-    ) { response in
-      defer { control.close() }
-      try await receive(response.messages)
-    }
+    try await HandoffCall(open: Baton_V1_FetchRequest.with { $0.open = open }, receiver: receiver)
+      .run(on: client, options: .until(fetch.deadline, on: clock, waitForReady: false), into: self)
   }
 
   private var open: Baton_V1_FetchOpen {
@@ -76,45 +55,10 @@ struct FetchAttempt: Sendable {
     open.parentHash = .init((skipped == 0 ? fetch.parentHash : fetch.hashes[skipped - 1]).bytes)
     return open
   }
+}
 
-  private func receive(_ messages: RPCAsyncSequence<HandoffMessage<ReceivedBlock>, any Error>) async throws {
-    var receiver = HandoffReceiver(configuration: receiver)
-    for try await message in messages {
-      var arrived: ReceivedBlock?
-      let checked: HandoffMessage<BlockFrame>
-      switch message {
-      case .queued(let ahead): checked = .queued(ahead: ahead)
-      case .start(let blocks, let cachedTokens): checked = .start(blocks: blocks, cachedTokens: cachedTokens)
-      case .end(let end): checked = .end(end)
-      case .block(let block):
-        arrived = block
-        checked = .block(block.frame)
-      }
-      var actions = try receiver.message(checked, payloadCount: arrived?.payloadCount ?? 0)[...]
-      while let action = actions.popFirst() {
-        switch action {
-        case .bind(let blocks): actions += try receiver.bound(try expect(blocks))
-        case .write(let position):
-          guard let arrived else { throw ServingError(.internalError, "a write without a block") }
-          guard let checksum = fetch.fill(skipped + position, { arrived.write(to: $0) }) else {
-            throw CancellationError()
-          }
-          actions += try receiver.wrote(checksum: checksum)
-        case .commit(_, let checksum):
-          fetch.commit(checksum: checksum)
-          state.withLock { $0.blocks += 1 }
-        case .sendCredit(let count): control.credit(count)
-        case .sendAck(let index): control.acknowledge(below: index)
-        // The status is right behind; the stream should end in order.
-        case .complete: control.close()
-        }
-      }
-    }
-    try receiver.closed()
-  }
-
-  /// What the blocks that the holder has must prove to be.
-  private func expect(_ count: Int) throws(ServingError) -> [ExpectedBlock] {
+extension FetchAttempt: HandoffDestination {
+  func bind(_ count: Int) throws(ServingError) -> [ExpectedBlock] {
     state.withLock { $0.answeredAt = clock.now }
     let hashes = fetch.hashes[skipped...]
     guard count <= hashes.count else {
@@ -127,5 +71,15 @@ struct FetchAttempt: Sendable {
         parentHash: position == 0 ? fetch.parentHash : fetch.hashes[position - 1], tokenCount: layout.blockSize,
         tokens: [])
     }
+  }
+
+  func write(_ block: ReceivedBlock, at position: Int) throws -> UInt32 {
+    guard let checksum = fetch.fill(skipped + position, { block.write(to: $0) }) else { throw CancellationError() }
+    return checksum
+  }
+
+  func commit(at position: Int, checksum: UInt32) {
+    fetch.commit(checksum: checksum)
+    state.withLock { $0.blocks += 1 }
   }
 }

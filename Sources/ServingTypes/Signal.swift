@@ -1,33 +1,37 @@
-import ServingTypes
-
-/// Tells any number of waiting tasks, once, that the worker is to end.
-final class DrainSignal: Sendable {
+/// Given once; any number of tasks wait for it.
+public final class Signal: Sendable {
   private struct State {
     var isGiven = false
-    var waiters: [AsyncStream<Never>.Continuation] = []
+    var waiters: [UInt64: AsyncStream<Never>.Continuation] = [:]
+    var next: UInt64 = 0
   }
 
   private let state = Lock(State())
 
-  var isGiven: Bool { state.withLock { $0.isGiven } }
+  public init() {}
 
-  func give() {
+  public var isGiven: Bool { state.withLock { $0.isGiven } }
+
+  public func give() {
     let waiters = state.withLock { state in
-      defer { state.waiters = [] }
+      defer { state.waiters = [:] }
       state.isGiven = true
       return state.waiters
     }
-    for waiter in waiters { waiter.finish() }
+    for waiter in waiters.values { waiter.finish() }
   }
 
-  /// Returns when the signal is given or the task is cancelled.
-  func wait() async {
-    let (stream, continuation) = AsyncStream<Never>.makeStream()
-    let isGiven = state.withLock { state in
-      if !state.isGiven { state.waiters.append(continuation) }
-      return state.isGiven
+  /// Returns when it is given or the task is cancelled.
+  public func wait() async {
+    let (stream, continuation) = AsyncStream<Never>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let ticket = state.withLock { state -> UInt64? in
+      if state.isGiven { return nil }
+      state.next += 1
+      state.waiters[state.next] = continuation
+      return state.next
     }
-    if isGiven { return }
+    guard let ticket else { return }
     for await _ in stream {}
+    state.withLock { $0.waiters[ticket] = nil }
   }
 }

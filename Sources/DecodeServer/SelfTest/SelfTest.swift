@@ -1,7 +1,6 @@
 import Engine
 import Foundation
 import GRPCCore
-import GRPCProtobuf
 import GRPCTransport
 import KVTransfer
 import PrefillServer
@@ -79,78 +78,11 @@ struct SelfTest: Sendable {
     open.expectedIncarnation = worker.incarnation.value
     open.layoutDigest = engine.layout.digest
     open.layout = engine.layout.description
-    let message = open
-    let control = HandoffControl()
-    let request = StreamingClientRequest<Baton_V1_PrefillRequest> { writer in
-      try await writer.write(.with { $0.open = message })
-      for await _ in control.wakes {
-        let news = control.take()
-        if let index = news.acknowledged {
-          try await writer.write(.with { $0.ack = .with { $0.blocks = UInt32(clamping: index) } })
-        }
-        if news.credit > 0 {
-          try await writer.write(.with { $0.credit = .with { $0.blocks = UInt32(clamping: news.credit) } })
-        }
-        if news.isClosed { return }
-      }
-    }
-    try await channels.withClient(of: address, for: .blocks) { client in
-      try await client.bidirectionalStreaming(
-        request: request, descriptor: Baton_V1_Prefill.Method.Prefill.descriptor,
-        serializer: ProtobufSerializer<Baton_V1_PrefillRequest>(), deserializer: PrefillResponseDeserializer(),
-        options: .until(deadline)
-      ) { response in
-        defer { control.close() }
-        try await receive(response.messages, control)
-      }
-    }
-  }
-
-  /// Takes the prompt's one block as a decode worker does, into memory that belongs to nobody.
-  private func receive(
-    _ messages: RPCAsyncSequence<HandoffMessage<ReceivedBlock>, any Error>, _ control: HandoffControl
-  ) async throws {
-    var receiver = HandoffReceiver(
-      configuration: .init(
-        creditWindow: 1, blockBytes: engine.layout.blockBytes(), layerCount: engine.layout.groups[0].layers.count,
-        vocabularySize: engine.vocabularySize, samples: [0]))
     let tail = ExpectedBlock(
       index: 0, hash: nil,
       parentHash: BlockHash.root(salt: worker.selfTestSalt, blockSize: engine.layout.blockSize),
       tokenCount: prompt.count, tokens: prompt)
-    for try await message in messages {
-      var arrived: ReceivedBlock?
-      let checked: HandoffMessage<BlockFrame>
-      switch message {
-      case .queued(let ahead): checked = .queued(ahead: ahead)
-      case .start(let blocks, let cachedTokens): checked = .start(blocks: blocks, cachedTokens: cachedTokens)
-      case .end(let end): checked = .end(end)
-      case .block(let block):
-        arrived = block
-        checked = .block(block.frame)
-      }
-      var actions = try receiver.message(checked, payloadCount: arrived?.payloadCount ?? 0)[...]
-      while let action = actions.popFirst() {
-        switch action {
-        case .bind: actions += try receiver.bound([tail])
-        case .write:
-          guard let arrived else { throw ServingError(.internalError, "a write without a block") }
-          actions += try receiver.wrote(checksum: Self.checksum(of: arrived))
-        case .commit: break
-        case .sendCredit(let count): control.credit(count)
-        case .sendAck(let index): control.acknowledge(below: index)
-        // The status is right behind; the stream should end in order.
-        case .complete: control.close()
-        }
-      }
-    }
-    try receiver.closed()
-  }
-
-  private static func checksum(of block: ReceivedBlock) -> UInt32 {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: block.payloadCount, alignment: 16)
-    defer { memory.deallocate() }
-    return block.write(to: memory)
+    try await take([tail], samples: [0], Baton_V1_PrefillRequest.with { $0.open = open }, deadline: deadline)
   }
 
   /// Asks for a block that nobody holds.
@@ -162,27 +94,34 @@ struct SelfTest: Sendable {
     open.expectedIncarnation = worker.incarnation.value
     open.hashes = [Data(BlockHash(high: .random(in: 0...UInt64.max), low: .random(in: 0...UInt64.max)).bytes)]
     open.parentHash = Data(BlockHash.root(salt: worker.selfTestSalt, blockSize: engine.layout.blockSize).bytes)
-    let message = open
-    let control = HandoffControl()
-    let request = StreamingClientRequest<Baton_V1_FetchRequest> { writer in
-      try await writer.write(.with { $0.open = message })
-      // The holder takes an end of this side for the receiver's going away.
-      for await _ in control.wakes where control.take().isClosed { return }
+    try await take([], samples: [], Baton_V1_FetchRequest.with { $0.open = open }, deadline: deadline)
+  }
+
+  /// Receives `expected` as a worker does, into memory that belongs to nobody.
+  private func take(
+    _ expected: [ExpectedBlock], samples: [Int], _ open: some HandoffRequest, deadline: ContinuousClock.Instant
+  ) async throws {
+    let call = HandoffCall(
+      open: open,
+      receiver: .init(
+        creditWindow: 1, blockBytes: engine.layout.blockBytes(), layerCount: engine.layout.groups[0].layers.count,
+        vocabularySize: engine.vocabularySize, samples: samples))
+    try await channels.withClient(of: address, for: .blocks) { client in
+      _ = try await call.run(on: client, options: .until(deadline), into: Scratch(expected: expected))
     }
-    let answered = try await channels.withClient(of: address, for: .blocks) { client in
-      try await client.bidirectionalStreaming(
-        request: request, descriptor: Baton_V1_Blocks.Method.Fetch.descriptor,
-        serializer: ProtobufSerializer<Baton_V1_FetchRequest>(),
-        deserializer: FetchResponseDeserializer(), options: .until(deadline)
-      ) { response in
-        defer { control.close() }
-        var answered = false
-        for try await part in response.messages {
-          if case .start(0, _) = part { answered = true }
-        }
-        return answered
-      }
+  }
+
+  private struct Scratch: HandoffDestination {
+    let expected: [ExpectedBlock]
+
+    func bind(_ count: Int) -> [ExpectedBlock] { expected }
+
+    func write(_ block: ReceivedBlock, at position: Int) -> UInt32 {
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: block.payloadCount, alignment: 16)
+      defer { memory.deallocate() }
+      return block.write(to: memory)
     }
-    guard answered else { throw ServingError(.internalError, "a fetch of an unknown block was not answered") }
+
+    func commit(at position: Int, checksum: UInt32) {}
   }
 }
