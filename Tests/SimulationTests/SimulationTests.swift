@@ -27,6 +27,16 @@ import Testing
     }
   }
 
+  @Test func anAnswerIsNeverContinuedByOtherWeights() async {
+    var faults = 0
+    for scenario in Scenario.staleRestarts {
+      let report = await World.run(scenario)
+      faults += report.faults.values.reduce(0, +)
+      #expect(report.failures.isEmpty, "\(scenario.faults), seed \(scenario.seed): \(report.failures)")
+    }
+    #expect(faults >= 80, "the worker seldom died")
+  }
+
   @Test func schedulesEndRightOrInError() async {
     let only = Self.environment[Replay.variable].flatMap(UInt64.init)
     let count = Self.environment["BATON_SIMULATION_COUNT"].flatMap(UInt64.init) ?? 10_000

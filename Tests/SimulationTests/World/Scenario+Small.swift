@@ -32,6 +32,26 @@ extension Scenario {
     self.faults = faults.map { Fault(kind: $0.kind, message: $0.message, isExact: true) }
   }
 
+  /// The only decode worker dies amid an answer and is back at once, perhaps with other weights, while the router still has
+  /// its old lease: nothing but the incarnation tells the two lives apart.
+  init(staleRestartAt message: Int, seed: UInt64) {
+    self.init(faults: [Fault(kind: .crashSender, message: message)])
+    self.seed = seed
+    prefillWorkers = 1
+    decodeWorkers = 1
+    restartDelay = .milliseconds(2)...(.milliseconds(4))
+    changesWeights = true
+    directory = .stale
+    requests[0].sampling.maxTokens = 10
+  }
+
+  /// Each message of such an answer, with several seeds.
+  static var staleRestarts: [Scenario] {
+    (0..<40).flatMap { message in
+      (UInt64(0)..<4).map { Scenario(staleRestartAt: message, seed: 100 * UInt64(message) + $0) }
+    }
+  }
+
   /// The same with faults put into the code.
   func with(_ mutants: Mutants) -> Scenario {
     var scenario = self
