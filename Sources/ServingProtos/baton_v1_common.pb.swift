@@ -518,7 +518,8 @@ public nonisolated struct Baton_V1_CandidateCost: Sendable {
   /// What it need not compute, in blocks; those in lower tiers count less.
   public var cached: Double = 0
 
-  /// The load's parts: blocks of prompts still to be computed there, blocks in use, and what waiting sequences add.
+  /// The load's parts: blocks of prompts still to be computed there, what blocks in use add, what waiting sequences add, and
+  /// below what the worker was lately given to compute.
   public var pending: Double = 0
 
   public var active: Double = 0
@@ -527,6 +528,8 @@ public nonisolated struct Baton_V1_CandidateCost: Sendable {
 
   /// Without a lease or suspected: chosen only when no other is left.
   public var doubtful: Bool = false
+
+  public var recent: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1255,7 +1258,7 @@ nonisolated extension Baton_V1_PrefillFailure: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CandidateCost"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{3}predicted_fetchable_blocks\0\u{1}prefill\0\u{1}cached\0\u{1}pending\0\u{1}active\0\u{1}waiting\0\u{1}doubtful\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}role\0\u{1}cost\0\u{3}predicted_cached_blocks\0\u{1}load\0\u{1}chosen\0\u{3}predicted_fetchable_blocks\0\u{1}prefill\0\u{1}cached\0\u{1}pending\0\u{1}active\0\u{1}waiting\0\u{1}doubtful\0\u{1}recent\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1276,6 +1279,7 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
       case 11: try { try decoder.decodeSingularDoubleField(value: &self.active) }()
       case 12: try { try decoder.decodeSingularDoubleField(value: &self.waiting) }()
       case 13: try { try decoder.decodeSingularBoolField(value: &self.doubtful) }()
+      case 14: try { try decoder.decodeSingularDoubleField(value: &self.recent) }()
       default: break
       }
     }
@@ -1321,6 +1325,9 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if self.doubtful != false {
       try visitor.visitSingularBoolField(value: self.doubtful, fieldNumber: 13)
     }
+    if self.recent.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.recent, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1338,6 +1345,7 @@ nonisolated extension Baton_V1_CandidateCost: SwiftProtobuf.Message, SwiftProtob
     if lhs.active != rhs.active {return false}
     if lhs.waiting != rhs.waiting {return false}
     if lhs.doubtful != rhs.doubtful {return false}
+    if lhs.recent != rhs.recent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

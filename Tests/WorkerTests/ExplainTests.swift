@@ -29,7 +29,8 @@ import Testing
         #expect(chosen.chosen && !chosen.isDoubtful)
         for candidate in route.candidates {
           #expect(abs(candidate.cost - candidate.prefill - candidate.load) < 1e-9)
-          #expect(abs(candidate.load - candidate.pending - candidate.active - candidate.waiting) < 1e-9)
+          let parts = [candidate.pending, candidate.active, candidate.waiting, candidate.recent]
+          #expect(abs(candidate.load - parts.reduce(0, +)) < 1e-9 && parts.allSatisfy { $0 >= 0 }, "\(parts)")
         }
         if attempt == 0 {
           #expect(route.prefill != nil && route.transferredBlocks == 20)

@@ -44,7 +44,7 @@ enum ExplanationEncoder {
       JSONText.append(candidate.load, to: &bytes)
       for (name, blocks) in [
         ("prefill", candidate.prefill), ("cached", candidate.cached), ("pending", candidate.pending),
-        ("active", candidate.active), ("waiting", candidate.waiting),
+        ("active", candidate.active), ("waiting", candidate.waiting), ("recent", candidate.recent),
       ] {
         bytes.append(contentsOf: ",\"\(name)\":".utf8)
         JSONText.append(blocks, to: &bytes)

@@ -19,10 +19,12 @@ public struct CandidateCost: Hashable, Sendable {
   public var cached = 0.0
   /// The load's parts: blocks of prompts still to be computed there, …
   public var pending = 0.0
-  /// … blocks in use, …
+  /// … what blocks in use add, …
   public var active = 0.0
-  /// … and what waiting sequences add.
+  /// … what waiting sequences add, …
   public var waiting = 0.0
+  /// … and what the worker was lately given to compute adds.
+  public var recent = 0.0
   /// Without a lease or suspected: chosen only when no other is left.
   public var isDoubtful = false
 

@@ -24,7 +24,6 @@ public struct GenerationUpdates: AsyncSequence, Sendable {
   public struct Iterator: AsyncIteratorProtocol {
     fileprivate let consumer: Consumer
 
-    /// Updates that wait because the consumer is behind come as one.
     public mutating func next() async throws(ServingError) -> GenerationUpdate? {
       try await consumer.channel.next()
     }

@@ -99,6 +99,7 @@ extension CandidateCost {
     pending = message.pending
     active = message.active
     waiting = message.waiting
+    recent = message.recent
     isDoubtful = message.doubtful
   }
 }
@@ -118,6 +119,7 @@ extension Baton_V1_CandidateCost {
     pending = candidate.pending
     active = candidate.active
     waiting = candidate.waiting
+    recent = candidate.recent
     doubtful = candidate.isDoubtful
   }
 }

@@ -14,7 +14,7 @@ struct RouterMetrics: Sendable {
   private let actualBlocks: Counter
   /// In the order of `costTermNames`.
   private let costTerms: [Histogram]
-  private static let costTermNames = ["prefill", "cached", "pending", "active", "waiting"]
+  private static let costTermNames = ["prefill", "cached", "pending", "active", "waiting", "recent"]
   private static let blockBuckets: [Double] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
   private let lookupSeconds: Histogram
   private let lookupErrors: Counter
@@ -70,7 +70,7 @@ struct RouterMetrics: Sendable {
     predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
     guard let cost = decision.costs.first(where: { $0.worker == decision.decode.id }) else { return }
     for (histogram, value) in zip(
-      costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting])
+      costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting, cost.recent])
     {
       histogram.observe(value)
     }

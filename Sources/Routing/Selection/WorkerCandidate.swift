@@ -48,11 +48,19 @@ public struct WorkerCandidate: Sendable {
   }
 
   func load(_ configuration: RoutingConfiguration) -> Double {
-    // What a prefill worker holds are the prompts that count as pending.
-    let active = record.role == .prefill ? 0 : activeBlocks
-    return pendingBlocks + configuration.activeBlockCost * active + configuration.recentBlockCost * recentBlocks
-      + Double(record.load.waitingSequences) * configuration.waitingSequenceBlocks
+    pendingBlocks + activeLoad(configuration) + waitingLoad(configuration) + recentLoad(configuration)
   }
+
+  /// What a prefill worker holds are the prompts that count as pending.
+  func activeLoad(_ configuration: RoutingConfiguration) -> Double {
+    record.role == .prefill ? 0 : configuration.activeBlockCost * activeBlocks
+  }
+
+  func waitingLoad(_ configuration: RoutingConfiguration) -> Double {
+    configuration.waitingSequenceBlocks * Double(record.load.waitingSequences)
+  }
+
+  func recentLoad(_ configuration: RoutingConfiguration) -> Double { configuration.recentBlockCost * recentBlocks }
 
   /// Whether the worker has so much to do that even a cached prompt should go elsewhere.
   func isOverloaded(_ configuration: RoutingConfiguration) -> Bool {

@@ -32,8 +32,9 @@ public struct WorkerSelector: Sendable {
       cost.prefill = cost.cost - cost.load
       cost.cached = candidate.cached.weightedBlocks
       cost.pending = candidate.pendingBlocks
-      cost.active = candidate.activeBlocks
-      cost.waiting = cost.load - cost.pending - cost.active
+      cost.active = candidate.activeLoad(configuration)
+      cost.waiting = candidate.waitingLoad(configuration)
+      cost.recent = candidate.recentLoad(configuration)
       cost.isDoubtful = candidate.isDoubtful
       return cost
     }

@@ -1,15 +1,16 @@
 import ArgumentParser
 import ClusterHarness
 import LoadHarness
+import Routing
 import ServingTypes
 
 /// `baton bench directory`.
 struct BenchDirectory: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "directory",
-    abstract: "How many blocks a worker announces in a second, and how long a lookup takes.",
+    abstract: "How many blocks a worker announces in a second, and how long a lookup and the router's decision take.",
     discussion: """
-      A redis-server of its own on the loopback. docs/benchmarks.md says what counts.
+      A redis-server of its own on the loopback. docs/benchmarks.md says what counts. Ends with 1 when a bar is missed.
 
       EXAMPLES
         baton bench directory
@@ -20,7 +21,19 @@ struct BenchDirectory: AsyncParsableCommand {
 
   func run() async throws {
     let result = try await untilInterrupted { try await DirectoryLoad().run(port: try FreePort.find()) }
-    if json != "-" { for bar in result.bars { print(bar.line) } }
-    if let json { try BenchReport(model: "none", bars: result.bars, results: result).write(to: json) }
+    let bars = result.bars + Self.decisionBars()
+    if json != "-" { for bar in bars { print(bar.line) } }
+    if let json { try BenchReport(model: "none", bars: bars, results: result).write(to: json) }
+    if bars.contains(where: { !$0.met }) { throw ExitCode(1) }
+  }
+
+  /// The router's own part of a decision.
+  private static func decisionBars() -> [Bar] {
+    let times = DecisionLoad().run()
+    return [
+      Bar(
+        work: "router", figure: "decision on 2,048 blocks over 32 workers, p50", ours: times.median, baseline: nil,
+        .atMost, bar: 200, unit: "µs")
+    ]
   }
 }

@@ -23,7 +23,7 @@ struct BenchRouter: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How long the streams last.", valueName: "s"))
   var seconds = 8.0
   @Option(help: ArgumentHelp("Tokens a second that the workers offer together.", valueName: "n"))
-  var offered = 22_000.0
+  var offered = 28_000.0
   @Option(help: ArgumentHelp("Write rows and bars as JSON; - is standard output.", valueName: "file"))
   var json: String?
 

@@ -26,14 +26,19 @@ extension EngineSettings {
     return swapSpace
   }
 
-  /// The engine's configuration with no more swap space than the machine has beside weights and pool.
+  /// The engine's configuration with no more swap space than the machine has beside weights and pool. The weights are loaded:
+  /// what is free is without them, a container's limit is not.
   ///
-  /// - Parameters:
-  ///   - poolBytes: what the pool takes once all of it is in use.
-  ///   - blockBytes: less than a few of these are not worth a tier.
-  func fitting(poolBytes: Int, blockBytes: Int) -> EngineConfiguration {
+  /// - Parameter blockCount: of the pool.
+  func fitting(_ budget: PoolBudget, blockCount: Int) -> EngineConfiguration {
     var fitting = engine
-    let left = MachineMemory.available() / localWorkers - poolBytes
+    let blockBytes = budget.blockBytes
+    var left = MachineMemory.free() / localWorkers
+    if let limit = MachineMemory.limit() {
+      left = min(left, limit / localWorkers - budget.weightBytes - budget.scratchBytes)
+    }
+    left -= blockCount * blockBytes
+    // Less than a few blocks are not worth a tier.
     fitting.swapSpace = left < 8 * blockBytes ? 0 : min(engine.swapSpace, left)
     if fitting.swapSpace < 2 * blockBytes { fitting.swapSpace = 0 }
     return fitting

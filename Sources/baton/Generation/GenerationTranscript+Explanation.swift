@@ -44,7 +44,7 @@ extension GenerationTranscript {
       lines.append(
         "candidate \(candidate.worker) (\(candidate.role.rawValue)): cost \(blocks(candidate.cost))"
           + " = prefill \(blocks(candidate.prefill)) + load \(blocks(candidate.load)) (pending \(blocks(candidate.pending)),"
-          + " active \(blocks(candidate.active)), waiting \(blocks(candidate.waiting)));"
+          + " active \(blocks(candidate.active)), waiting \(blocks(candidate.waiting)), recent \(blocks(candidate.recent)));"
           + " \(candidate.predictedCachedBlocks) blocks predicted as cached,"
           + " \(candidate.predictedFetchableBlocks) to be had elsewhere"
           + (candidate.isDoubtful ? ", doubtful" : "") + (candidate.chosen ? ", chosen" : ""))

@@ -27,6 +27,7 @@ struct TranscriptRecord: Encodable {
     var pending: Double
     var active: Double
     var waiting: Double
+    var recent: Double
     var doubtful: Bool
     var chosen: Bool
   }
@@ -127,7 +128,8 @@ struct TranscriptRecord: Encodable {
           predictedCachedBlocks: candidate.predictedCachedBlocks,
           predictedFetchableBlocks: candidate.predictedFetchableBlocks, load: candidate.load,
           prefill: candidate.prefill, cached: candidate.cached, pending: candidate.pending, active: candidate.active,
-          waiting: candidate.waiting, doubtful: candidate.isDoubtful, chosen: candidate.chosen)
+          waiting: candidate.waiting, recent: candidate.recent, doubtful: candidate.isDoubtful, chosen: candidate.chosen
+        )
       },
       prefillFailures: route.prefillFailures.map {
         Failure(worker: $0.worker.id.value, code: $0.code.rawValue, reason: $0.reason)

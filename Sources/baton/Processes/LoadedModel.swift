@@ -38,8 +38,7 @@ struct LoadedModel: Sendable {
         arithmetic: settings.kernels, path: settings.kernelPath, maximumContextLength: settings.engine.maxModelLen,
         // The metadata names one or two; the vocabulary may hold more, as base and chat models share it.
         endOfGenerationTokens: tokenizer.endOfGenerationTokens), threadPool: threadPool)
-    let blockBytes = layout.blockBytes()
-    let configuration = settings.fitting(poolBytes: blockCount * blockBytes, blockBytes: blockBytes)
+    let configuration = settings.fitting(budget, blockCount: blockCount)
     let engine =
       if let draft {
         try EngineCore(

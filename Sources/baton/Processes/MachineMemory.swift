@@ -3,10 +3,16 @@ import Foundation
 /// The memory that this process may take.
 enum MachineMemory {
   /// Bytes: the smaller of the cgroup's limit and what the system has available now.
-  static func available() -> Int {
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].compactMap(number)
-    let free = read("/proc/meminfo").flatMap(memAvailable) ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    return limits.reduce(free, min)
+  static func available() -> Int { min(free(), limit() ?? .max) }
+
+  /// Bytes that the system has available now, without what is in use, by this process too.
+  static func free() -> Int {
+    read("/proc/meminfo").flatMap(memAvailable) ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
+  }
+
+  /// Bytes that the cgroup may use, with what it uses already; nil where it has no limit.
+  static func limit() -> Int? {
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].compactMap(number).min()
   }
 
   /// The line `MemAvailable: 123 kB`, in bytes.
