@@ -29,6 +29,8 @@ public struct SampleText: Sendable {
   private var matcher: StopStringMatcher
   private let minTokens: Int
   private var count = 0
+  /// Nothing is new yet: all text so far, the rest of a sample that had ended too, was delivered where it came first.
+  private var isReplayed = false
   public private(set) var isFinished = false
 
   public init(tokenizer: any Tokenizer, stop: [String], minTokens: Int) {
@@ -41,6 +43,7 @@ public struct SampleText: Sendable {
   ///
   /// - Returns: whether a stop string matches within them, so that there is nothing left to do.
   public mutating func replay(_ tokens: [TokenID]) -> Bool {
+    isReplayed = !tokens.isEmpty
     for token in tokens where take(token).matched {
       isFinished = true
       return true
@@ -52,6 +55,7 @@ public struct SampleText: Sendable {
   public mutating func append(_ tokens: [GeneratedToken], finish: FinishReason?) -> Update {
     var update = Update()
     guard !isFinished else { return update }
+    if !tokens.isEmpty { isReplayed = false }
     for (index, token) in tokens.enumerated() {
       update.tokens.append(token)
       // The token that ends a generation is reported, but it is no part of the text.
@@ -67,9 +71,11 @@ public struct SampleText: Sendable {
     }
     if let finish {
       isFinished = true
+      update.finish = finish
+      if isReplayed { return update }
       let (text, matched) = rest()
       update.text += text
-      update.finish = matched ? .stop : finish
+      if matched { update.finish = .stop }
     }
     return update
   }

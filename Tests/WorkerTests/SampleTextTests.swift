@@ -51,6 +51,19 @@ import Testing
     #expect(sample.append(Self.tokens("a STO"), finish: .length).text == "a STO")
   }
 
+  /// Where a request moves after one of its samples has ended, the worker is told that end once more.
+  @Test(arguments: ["a STO", "a\u{FFFD}"])
+  func whatCameOutAtTheEndDoesNotComeAgain(_ ended: String) {
+    var tokens = Self.tokens(ended)
+    if ended.hasSuffix("\u{FFFD}") { tokens = Self.tokens("a") + [Self.tokens("é")[0]] }
+    var first = text(stop: ["STOP"])
+    #expect(first.append(tokens, finish: .length).text == ended)
+    var moved = text(stop: ["STOP"])
+    let hasMatched = moved.replay(tokens.map(\.id))
+    #expect(!hasMatched && moved.append([], finish: .length) == .init(finish: .length))
+    #expect(moved.isFinished)
+  }
+
   @Test func stopStringsCountAfterTheLeastTokens() {
     var sample = text(stop: ["aa"], minTokens: 3)
     #expect(sample.append(Self.tokens("aaa"), finish: nil).text == "aaa")
