@@ -163,6 +163,32 @@ struct MigrationTests {
     }
   }
 
+  @Test func refusalsInTheMiddleDoNotGoOnForEver() async throws {
+    let worker = try ScriptedWorker(
+      "a", script: [.fail(after: 5, .unavailable)] + [ScriptedWorker.Act](repeating: .refuse, count: 10_000))
+    try await RouterHarness.with(
+      [worker], configuration: .testing { $0.migrationWait = .milliseconds(300) }
+    ) { harness in
+      let error = await #expect(throws: ServingError.self) { try await harness.answer(harness.request()) }
+      #expect(error?.code == .unavailable, "\(String(describing: error))")
+      #expect(worker.requests.count < 100)
+    }
+  }
+
+  @Test func aLeaseWithoutAUsableAddressCostsNothing() async throws {
+    let worker = try ScriptedWorker("b")
+    try await RouterHarness.with([worker]) { harness in
+      var record = worker.record
+      record.reference = WorkerReference(id: WorkerID("a"), address: "nowhere", incarnation: Incarnation(1))
+      _ = try await harness.directory.renewLease(record, lifetime: .seconds(3600))
+      await eventually("the router sees it") { harness.router.workers.count == 2 }
+      for _ in 0..<4 {
+        let request = harness.request()
+        try harness.check(try await harness.answer(request), request)
+      }
+    }
+  }
+
   @Test(arguments: 1...8)
   func chaos(_ seed: UInt64) async throws {
     var state = seed

@@ -152,6 +152,11 @@ struct RoutingStateTests {
     #expect(roster.workers[a]?.reported == start)
     roster.merge([record("a", sequence: 2)], now: start + .seconds(2))
     #expect(roster.workers[a]?.reported == start + .seconds(2))
+    // A replica that took over may lag behind.
+    roster.merge([record("a", sequence: 1)], now: start + .seconds(3))
+    #expect(roster.workers[a]?.reported == start + .seconds(2) && roster.workers[a]?.record.sequence == 2)
+    roster.merge([record("a", incarnation: 2, sequence: 1)], now: start + .seconds(4))
+    #expect(roster.workers[a]?.record.sequence == 1, "a new life counts anew")
   }
 
   @Test func progressKeepsWhatWasDelivered() throws {

@@ -17,8 +17,9 @@ package struct Roster {
       var worker = workers[record.id] ?? RegisteredWorker(record: record, isLeased: true, reported: now)
       let isNewLife = worker.record.reference != record.reference
       if isNewLife { worker.suspectUntil = nil }
-      if isNewLife || worker.record.sequence != record.sequence { worker.reported = now }
-      worker.record = record
+      if isNewLife || record.sequence > worker.record.sequence { worker.reported = now }
+      // A directory that failed over may know an older report than the last one.
+      if isNewLife || record.sequence >= worker.record.sequence { worker.record = record }
       worker.isLeased = true
       worker.vanished = nil
       workers[record.id] = worker

@@ -58,8 +58,8 @@ struct GenerationRun {
       guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
       // Everything was delivered; only the summary is missing.
       if stream.progress.isComplete { return try await sink.send(summary(decision)) }
-      // A worker that another life has taken the place of was not reached either.
-      if stream.isAccepted, error.code != .failedPrecondition { stranded = nil }
+      // One that refused it, or that another life has taken the place of, has not helped.
+      if stream.isAccepted, error.code != .failedPrecondition, error.code != .resourceExhausted { stranded = nil }
       try await recover(from: error, decision)
       failure = error
     }
@@ -97,7 +97,10 @@ struct GenerationRun {
     }
     let onPrefillFailure: @Sendable (PrefillFailure) -> Void = { [self] in noteFailure($0) }
     do {
-      let address = try ServerAddress(worker.reference.address)
+      // What is wrong with a lease is no fault of the request's.
+      guard let address = try? ServerAddress(worker.reference.address) else {
+        throw ServingError(.unavailable, "worker '\(worker.reference.id)' has no usable address")
+      }
       let silence = StreamSilence(clock: clock)
       try await withThrowingTaskGroup(of: Void.self) { [clock, metrics, watch, channels, stream, request, sink] group in
         group.addTask {

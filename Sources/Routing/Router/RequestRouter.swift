@@ -159,6 +159,7 @@ public final class RequestRouter: Sendable {
     let (updates, sink) = GenerationUpdates.makeStream(capacity: configuration.updateBacklog)
     guard case .enqueued = jobsInput.yield(GenerationJob(request: prepared, sink: sink)) else {
       state.withLock { $0.inFlight -= 1 }
+      metrics.finished(ServingError.Code.unavailable.rawValue, seconds: start.duration(to: clock.now).inSeconds)
       throw ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
     }
     try await updates.waitForFirst()
