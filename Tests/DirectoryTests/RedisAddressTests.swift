@@ -33,6 +33,10 @@ struct RedisAddressTests {
         == RedisAddress(
           servers: .single(.tcp(host: "host", port: 6379)), tls: RedisTLS(authorityFile: "/ca.pem")))
     #expect(try RedisAddress("rediss-cluster://a").tls == RedisTLS())
+    #expect(
+      try RedisAddress("rediss://host:6380/0?tls_ca=/ca@b.pem")
+        == RedisAddress(
+          servers: .single(.tcp(host: "host", port: 6380)), tls: RedisTLS(authorityFile: "/ca@b.pem")))
   }
 
   @Test(arguments: [

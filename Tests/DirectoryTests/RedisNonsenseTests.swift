@@ -101,4 +101,16 @@ struct RedisNonsenseTests {
     for _ in 0..<3 { await #expect(throws: ServingError.self) { _ = try await directory.workers() } }
     #expect(directory.statistics.failures == [.moved: 3])
   }
+
+  @Test(arguments: ["MOVED", "MOVED x host:1", "ASK 99999 host:1", "MOVED 1 host"])
+  func aRedirectionToNowhereIsNonsense(_ reply: String) async throws {
+    let server = try FakeRedis { command in
+      if let greeting = FakeRedis.greetings(command) { return greeting }
+      return .text("-\(reply)\r\n")
+    }
+    let directory = try directory(server)
+    let error = await #expect(throws: ServingError.self) { _ = try await directory.workers() }
+    #expect(error?.message.contains("redis-cluster") == false)
+    #expect(directory.statistics.failures == [.malformed: 1])
+  }
 }

@@ -99,6 +99,20 @@ struct RedisSentinelTests {
     }
   }
 
+  @Test func aSentinelThatIsWrongIsNotAskedForEver() async throws {
+    let group = try await Group()
+    let ports = try RedisServer.freePorts(2)
+    let file = group.servers[0].folder.appendingPathComponent("wrong.conf")
+    // It watches a server that is gone, and nobody agrees with it.
+    try Data("sentinel monitor mine 127.0.0.1 \(ports[1]) 2".utf8).write(to: file)
+    let wrong = try RedisServer(["--sentinel"], port: ports[0], configurationFile: file.path)
+    let directory = try directory("redis-sentinel://127.0.0.1:\(ports[0]),\(group.address)/mine")
+    await eventually("the other sentinel was not asked") {
+      (try? await directory.renewLease(record("a"), lifetime: .seconds(600))) != nil
+    }
+    withExtendedLifetime(wrong) {}
+  }
+
   @Test func anUnknownNameIsToldOnce() async throws {
     let group = try await Group()
     let log = Log()

@@ -19,7 +19,8 @@ extension RedisAddress {
     let scheme = url[..<mark.lowerBound]
     var user: String?
     var password: String?
-    if let at = rest.lastIndex(of: "@") {
+    // One in the options, a file's name for example, is none of the login's.
+    if let at = rest[..<(rest.firstIndex(of: "?") ?? rest.endIndex)].lastIndex(of: "@") {
       let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       rest = rest[rest.index(after: at)...]
       guard parts.count == 2 else { throw Self.invalid("has a login without ':'") }

@@ -110,7 +110,9 @@ final class RedisCluster: Sendable {
             let reply = received[route.isAsking ? 2 * place + 1 : place]
             replies[index] = reply
             guard let redirection = RedisRedirection(reply, asked: route.endpoint) else {
-              if case .error(let message) = reply, message.hasPrefix("CLUSTERDOWN") { mustRefresh = true }
+              if case .error(let message) = reply, message.hasPrefix("CLUSTERDOWN") || message.hasPrefix("MOVED") {
+                mustRefresh = true
+              }
               continue
             }
             redirections += 1

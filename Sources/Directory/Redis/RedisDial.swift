@@ -35,8 +35,19 @@ struct RedisDial {
     return master == endpoint ? .same : .replaced(RedisFailure(.connection, "the master is now \(master)"))
   }
 
-  /// Logging in and the first PING belong to connecting: a server that takes connections may still not answer.
+  /// Connects to where the server is said to be. A sentinel that was cut off from the others may name the wrong one for ever:
+  /// after a failure another is asked first.
   mutating func open() throws(RedisFailure) -> RedisLink {
+    do throws(RedisFailure) {
+      return try connect()
+    } catch {
+      sentinels?.doubt()
+      throw error
+    }
+  }
+
+  /// Logging in and the first PING belong to connecting: a server that takes connections may still not answer.
+  private mutating func connect() throws(RedisFailure) -> RedisLink {
     let endpoint: RedisAddress.Endpoint
     switch target {
     case .server(let fixed), .node(let fixed): endpoint = fixed

@@ -17,6 +17,11 @@ struct RedisFailure: Error, Sendable {
   /// An error that the server replied with.
   init(reply message: String) {
     let kind = Self.kind(ofReply: message)
+    // Any host will do here: a redirection may leave it out.
+    if kind == .moved, RedisRedirection(.error(message), asked: .tcp(host: "redis", port: 6379)) == nil {
+      self.init(.malformed, .dataLoss, "Redis redirected a command to no place: \(message.prefix(200))")
+      return
+    }
     let hint = kind == .moved ? "; write redis-cluster:// for a cluster" : ""
     self.init(kind, .unavailable, "Redis refused a command: \(message.prefix(200))\(hint)")
   }

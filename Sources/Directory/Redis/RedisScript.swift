@@ -33,7 +33,8 @@ struct RedisScript: Sendable {
         if removed >= budget or cleaned >= 4 then return end
         cleaned = cleaned + 1
         if redis.call('HLEN', key) <= #names then return end
-        local fields = redis.call('HSCAN', key, 0, 'COUNT', 32)[2]
+        -- A part of a large hash, each second another one: any number is a cursor.
+        local fields = redis.call('HSCAN', key, now, 'COUNT', 32)[2]
         for i = 1, #fields, 2 do
           local expiry = tonumber(string.match(fields[i + 1], ':(%d+)$') or '0')
           if expiry < now and removed < budget then

@@ -31,6 +31,11 @@ struct RedisSentinels {
     throw failure
   }
 
+  /// What the first one said was of no use: the others are asked before it.
+  mutating func doubt() {
+    if endpoints.count > 1 { endpoints.append(endpoints.removeFirst()) }
+  }
+
   private func ask(_ sentinel: RedisAddress.Endpoint) throws(RedisFailure) -> RedisAddress.Endpoint {
     let deadline = ContinuousClock.now + configuration.sentinelTimeout
     let link = try RedisLink(

@@ -106,12 +106,18 @@ final class RedisSocket {
     }
     defer { freeaddrinfo(list) }
     var failure = RedisFailure(.connection, "host '\(host)' has no address")
+    var left = 0
     var next: UnsafeMutablePointer<addrinfo>? = list
+    while let entry = next { (left, next) = (left + 1, entry.pointee.ai_next) }
+    next = list
     while let entry = next {
       next = entry.pointee.ai_next
+      // An address that swallows packets leaves the others their time.
+      let share = ContinuousClock.now + (deadline - .now) / max(1, left)
+      left -= 1
       let address = UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen))
       do throws(RedisFailure) {
-        let descriptor = try connect(to: address, family: entry.pointee.ai_family, deadline: deadline)
+        let descriptor = try connect(to: address, family: entry.pointee.ai_family, deadline: share)
         var on: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, size)
