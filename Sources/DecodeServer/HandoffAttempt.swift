@@ -54,10 +54,8 @@ struct HandoffAttempt: Sendable {
         return nil
       }
       group.addTask {
-        let end = try await HandoffCall(open: Baton_V1_PrefillRequest.with { $0.open = open }, receiver: receiver)
+        try await HandoffCall(open: Baton_V1_PrefillRequest.with { $0.open = open }, receiver: receiver)
           .run(on: client, options: options, into: Slots(attempt: self))
-        progress.withLock { $0.endedAt = clock.now }
-        return end
       }
       defer { group.cancelAll() }
       guard let end = try await group.next() ?? nil else { throw CancellationError() }
@@ -98,6 +96,8 @@ extension HandoffAttempt {
       slots[position].release()
       attempt.progress.withLock { $0.blocks += 1 }
     }
+
+    func completed() { attempt.progress.withLock { $0.endedAt = attempt.clock.now } }
 
     func advanced() { attempt.watchdog.arm(for: attempt.configuration.stallTimeout, waitingFor: "the next block") }
   }

@@ -79,6 +79,7 @@ public struct HandoffCall<Request: HandoffRequest>: Sendable {
         case .sendAck(let index): control.acknowledge(below: index)
         case .complete(let end):
           result = end
+          destination.completed()
           // The status is right behind; the stream should end in order.
           control.close()
         }

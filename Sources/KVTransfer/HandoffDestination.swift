@@ -18,9 +18,13 @@ public protocol HandoffDestination: Sendable {
 
   /// A message was dealt with, `start` or a later one.
   mutating func advanced()
+
+  /// The sender's end came and was right; the call's status follows.
+  mutating func completed()
 }
 
 extension HandoffDestination {
   public mutating func queued(ahead: Int) {}
   public mutating func advanced() {}
+  public mutating func completed() {}
 }
