@@ -129,7 +129,7 @@ let shellTargets: [Target] = [
       "ServingTypes", "Observability", "Tokenization", "ModelRuntime", "ModelSimulation", "Scheduling", "Engine",
       "LoadHarness", "RPC", "ClusterHarness", "GRPCTransport", "Directory", "Routing", "OpenAIAPI", "DecodeServer",
       "RouterServer",
-      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf, nio, nioPosix, nioHTTP1,
+      "ServingProtos", arguments, yams, logging, lifecycle, signals, grpc, grpcProtobuf,
     ],
     swiftSettings: strict),
 ]

@@ -5,15 +5,24 @@ import ServingTypes
 
 /// Plain HTTP calls to one server, each over a connection of its own.
 public struct HTTPClient: Sendable {
-  /// `host:port`.
+  /// `host:port`, an IPv6 host in brackets.
   public let address: String
+  private let timeout: Duration?
+  private let maximumBytes: Int
   private static let connectTimeout = TimeAmount.seconds(10)
 
-  public init(address: String) { self.address = address }
+  /// - Parameters:
+  ///   - timeout: from the connection to the answer's end.
+  ///   - maximumBytes: of a body that is returned whole.
+  public init(address: String, timeout: Duration? = nil, maximumBytes: Int = 64 << 20) {
+    self.address = address
+    self.timeout = timeout
+    self.maximumBytes = maximumBytes
+  }
 
   /// - Returns: the status and the whole body.
   public func get(_ path: String) async throws -> (status: Int, body: String) {
-    try await call(.GET, path, body: "")
+    try await call(.GET, path, body: nil)
   }
 
   /// Posts JSON.
@@ -23,28 +32,34 @@ public struct HTTPClient: Sendable {
   public func post(
     _ path: String, json: String, onPart: (@Sendable (ByteBuffer) -> Void)? = nil
   ) async throws -> (status: Int, body: String) {
-    try await call(.POST, path, body: json, onPart: onPart)
+    try await call(.POST, path, body: ByteBuffer(string: json), onPart: onPart)
+  }
+
+  /// Posts bytes that claim to be JSON.
+  public func post(_ path: String, bytes: [UInt8]) async throws -> (status: Int, body: String) {
+    try await call(.POST, path, body: ByteBuffer(bytes: bytes))
   }
 
   private func call(
-    _ method: HTTPMethod, _ path: String, body: String, onPart: (@Sendable (ByteBuffer) -> Void)? = nil
+    _ method: HTTPMethod, _ path: String, body: ByteBuffer?, onPart: (@Sendable (ByteBuffer) -> Void)? = nil
   ) async throws -> (status: Int, body: String) {
     guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
       throw ServingError(.invalidArgument, "'\(address)' is no host:port")
     }
-    let headers: HTTPHeaders = [
-      "Host": address, "Connection": "close", "Content-Type": "application/json",
-      "Content-Length": "\(body.utf8.count)",
-    ]
+    var headers: HTTPHeaders = ["Host": address, "Connection": "close"]
+    if let body {
+      headers.add(name: "Content-Type", value: "application/json")
+      headers.add(name: "Content-Length", value: "\(body.readableBytes)")
+    }
     let head = HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
     let (channel, answer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(Self.connectTimeout)
-      .connect(host: String(address[..<colon]), port: port) { channel in
+      .connect(host: address[..<colon].filter { $0 != "[" && $0 != "]" }, port: port) { channel in
         channel.eventLoop.makeCompletedFuture {
           let promise = channel.eventLoop.makePromise(of: Answer.self)
           try channel.pipeline.syncOperations.addHTTPClientHandlers()
           try channel.pipeline.syncOperations.addHandler(
-            Call(head: head, body: ByteBuffer(string: body), onPart: onPart, promise: promise))
+            Call(self, head: head, body: body, onPart: onPart, promise: promise))
           return (channel, promise.futureResult)
         }
       }
@@ -66,16 +81,18 @@ public struct HTTPClient: Sendable {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
+    private let client: HTTPClient
     private let head: HTTPRequestHead
-    private let body: ByteBuffer
+    private let body: ByteBuffer?
     private let onPart: (@Sendable (ByteBuffer) -> Void)?
     private let promise: EventLoopPromise<Answer>
     private var answer = Answer(status: 0)
 
     init(
-      head: HTTPRequestHead, body: ByteBuffer, onPart: (@Sendable (ByteBuffer) -> Void)?,
+      _ client: HTTPClient, head: HTTPRequestHead, body: ByteBuffer?, onPart: (@Sendable (ByteBuffer) -> Void)?,
       promise: EventLoopPromise<Answer>
     ) {
+      self.client = client
       self.head = head
       self.body = body
       self.onPart = onPart
@@ -84,15 +101,27 @@ public struct HTTPClient: Sendable {
 
     func channelActive(context: ChannelHandlerContext) {
       context.write(wrapOutboundOut(.head(head)), promise: nil)
-      if body.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+      if let body, body.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
       context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+      guard let timeout = client.timeout else { return }
+      let (channel, promise) = (context.channel, promise)
+      let expiry = context.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+        promise.fail(ServingError(.deadlineExceeded, "no answer within \(timeout)"))
+        channel.close(promise: nil)
+      }
+      promise.futureResult.whenComplete { _ in expiry.cancel() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       switch unwrapInboundIn(data) {
       case .head(let head): answer.status = Int(head.status.code)
       case .body(var part):
-        if let onPart, answer.status == 200 { onPart(part) } else { answer.body.writeBuffer(&part) }
+        if let onPart, answer.status == 200 { return onPart(part) }
+        guard answer.body.readableBytes + part.readableBytes <= client.maximumBytes else {
+          promise.fail(ServingError(.resourceExhausted, "the answer is longer than \(client.maximumBytes) bytes"))
+          return context.close(promise: nil)
+        }
+        answer.body.writeBuffer(&part)
       case .end:
         promise.succeed(answer)
         context.close(promise: nil)
