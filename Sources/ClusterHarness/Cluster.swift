@@ -2,52 +2,40 @@ import Foundation
 import Observability
 import ServingTypes
 
-/// A Redis, routers and workers, each a process of its own on this machine. None outlives the process that started them.
+/// A Redis, routers and workers, each a process of its own on this machine.
 public final class Cluster: Sendable {
   public let configuration: ClusterConfiguration
-  /// Of the logs.
-  public let folder: String
+  /// These and all others that end with the cluster.
+  public let processes: LocalProcesses
   public let redis: ClusterMember
   public let routers: [ClusterMember]
   public let prefill: [ClusterMember]
   public let decode: [ClusterMember]
-  private let guardian: ProcessGuardian
 
   /// Runs `body` with a cluster that is ready, and ends it. After a failure the logs are kept, and the error says where.
   public static func run<Result: Sendable>(
     _ configuration: ClusterConfiguration, _ body: (Cluster) async throws -> Result
   ) async throws -> Result {
-    let cluster = try Cluster(configuration)
-    do {
-      try await cluster.start()
-      let result = try await body(cluster)
-      await cluster.stop(keepsLogs: configuration.keepsLogs)
-      return result
-    } catch {
-      await cluster.stop(keepsLogs: true)
-      let failure = error as? ServingError ?? ServingError(.internalError, "\(error)")
-      throw ServingError(failure.code, "\(failure.message) (logs in \(cluster.folder))")
-    }
-  }
-
-  private init(_ configuration: ClusterConfiguration) throws {
     for program in [configuration.binary, configuration.redis]
     where !FileManager.default.isExecutableFile(atPath: program) {
       throw ServingError(.notFound, "there is no program \(program)")
     }
+    return try await LocalProcesses.run(keepsLogs: configuration.keepsLogs) { processes in
+      let cluster = try Cluster(configuration, processes)
+      try await cluster.start()
+      return try await body(cluster)
+    }
+  }
+
+  private init(_ configuration: ClusterConfiguration, _ processes: LocalProcesses) throws {
     self.configuration = configuration
-    let path = FileManager.default.temporaryDirectory
-      .appending(path: "baton-cluster-\(RequestID.random().value.prefix(12))").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-    folder = path
-    let guardian = try ProcessGuardian()
-    self.guardian = guardian
+    self.processes = processes
     let port = try FreePort.find()
-    redis = ClusterMember(
+    redis = processes.add(
       "redis", role: .redis, executable: configuration.redis,
       arguments: [
-        "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", path,
-      ] + configuration.arguments(.redis, 0), folder: path, guardian: guardian)
+        "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", processes.folder,
+      ] + configuration.arguments(.redis, 0))
     func members(_ role: ClusterMember.Role, _ count: Int) -> [ClusterMember] {
       (0..<count).map { index in
         let name = "\(role.rawValue)-\(index)"
@@ -56,9 +44,7 @@ public final class Cluster: Sendable {
         if !given.contains("--redis") { arguments += ["--redis", "redis://127.0.0.1:\(port)"] }
         arguments += ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
         if role != .router { arguments += ["--worker-id", name] }
-        return ClusterMember(
-          name, role: role, executable: configuration.binary, arguments: arguments + given, folder: path,
-          guardian: guardian)
+        return processes.add(name, role: role, executable: configuration.binary, arguments: arguments + given)
       }
     }
     routers = members(.router, configuration.routers)
@@ -100,12 +86,5 @@ public final class Cluster: Sendable {
       throw ServingError(.unavailable, "\(member.name) answers /metrics with \(answer.status)")
     }
     return try MetricsSnapshot(parsing: answer.body)
-  }
-
-  private func stop(keepsLogs: Bool) async {
-    for member in members { member.kill() }
-    for member in members { try? await member.waitForExit(timeout: .seconds(10)) }
-    guardian.end()
-    if !keepsLogs { try? FileManager.default.removeItem(atPath: folder) }
   }
 }

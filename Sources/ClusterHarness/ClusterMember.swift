@@ -1,9 +1,9 @@
 import Foundation
 import ServingTypes
 
-/// One process of a cluster, by a name that it keeps over its lives.
+/// One process of a cluster or beside one, by a name that it keeps over its lives.
 public final class ClusterMember: Sendable {
-  /// What the process is.
+  /// What the process is to its cluster.
   public enum Role: String, Hashable, Sendable, CaseIterable {
     case redis, router, prefill, decode
   }
@@ -17,21 +17,25 @@ public final class ClusterMember: Sendable {
   }
 
   public let name: String
-  public let role: Role
+  /// Nil for one that is no part of a cluster.
+  public let role: Role?
   private let executable: String
   private let arguments: [String]
+  private let environment: [String: String]
   private let folder: String
   private let guardian: ProcessGuardian
   private let life: Lock<Life?> = Lock(nil)
   private let lives = Lock(0)
 
   init(
-    _ name: String, role: Role, executable: String, arguments: [String], folder: String, guardian: ProcessGuardian
+    _ name: String, role: Role?, executable: String, arguments: [String], environment: [String: String],
+    folder: String, guardian: ProcessGuardian
   ) {
     self.name = name
     self.role = role
     self.executable = executable
     self.arguments = arguments
+    self.environment = environment
     self.folder = folder
     self.guardian = guardian
   }
@@ -75,6 +79,7 @@ public final class ClusterMember: Sendable {
     process.arguments = arguments
     // What is set for this process is not meant for those.
     process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "", "HOME": folder]
+      .merging(environment) { _, given in given }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = output
     process.standardError = output

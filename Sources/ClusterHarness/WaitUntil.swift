@@ -4,7 +4,7 @@ import ServingTypes
 ///
 /// - Throws: `deadlineExceeded` that says what did not come about, and what the condition throws.
 public func waitUntil(
-  _ what: String, timeout: Duration = .seconds(60), _ condition: () async throws -> Bool
+  _ what: String, timeout: Duration = .seconds(120), _ condition: () async throws -> Bool
 ) async throws {
   let deadline = ContinuousClock.now + timeout
   while try await !condition() {

@@ -1,3 +1,4 @@
+import ClusterHarness
 import Foundation
 import GRPCCore
 import ServingProtos
@@ -7,32 +8,25 @@ import Testing
 /// Router, prefill, decode and Redis as real processes with a real model.
 @Suite(.serialized, .enabled(if: TestFiles.canRunClusters, "needs baton, SmolLM2 and redis-server"))
 struct ClusterTests {
-  /// Runs the body on a cluster that is stopped whatever happens.
-  private func withCluster(
-    _ cluster: Cluster, _ body: (Cluster) async throws -> Void
-  ) async throws {
-    defer { cluster.stop() }
-    try await body(cluster)
-  }
-
   /// What one process, without any reuse, speculation or company, answers.
   private func expected(_ requests: [Baton_V1_GenerateRequest]) async throws -> [Answer] {
-    let cluster = try await Cluster.embedded(arguments: ["--no-enable-prefix-caching", "--no-enable-spec-decode"])
-    defer { cluster.stop() }
-    return try await cluster.router.withClient { client in
-      var answers: [Answer] = []
-      for request in requests { answers.append(try await Cluster.Worker.generate(request, over: client)) }
-      return answers
+    try await LocalProcesses.run { processes in
+      let server = try await processes.serve(arguments: ["--no-enable-prefix-caching", "--no-enable-spec-decode"])
+      return try await server.withClient { client in
+        var answers: [Answer] = []
+        for request in requests { answers.append(try await ClusterMember.generate(request, over: client)) }
+        return answers
+      }
     }
   }
 
   private func concurrently(
-    _ requests: [Baton_V1_GenerateRequest], on worker: Cluster.Worker
+    _ requests: [Baton_V1_GenerateRequest], on worker: ClusterMember
   ) async throws -> [Answer] {
     try await worker.withClient { client in
       try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
         for (index, request) in requests.enumerated() {
-          group.addTask { (index, try await Cluster.Worker.generate(request, over: client)) }
+          group.addTask { (index, try await ClusterMember.generate(request, over: client)) }
         }
         var answers = [Answer](repeating: Answer(), count: requests.count)
         for try await (index, answer) in group { answers[index] = answer }
@@ -52,7 +46,7 @@ struct ClusterTests {
   @Test func fiftyConcurrentRequestsEqualThoseOfOneProcess() async throws {
     let requests = Prompts.sharing(50, groups: 5, maxTokens: 12)
     let expected = try await expected(requests)
-    try await withCluster(try await Cluster.start()) { cluster in
+    try await Cluster.run(.smollm2()) { cluster in
       let answers = try await concurrently(requests, on: cluster.router)
       expectEqual(answers, expected)
       #expect(answers.contains { $0.route.transferredBlocks > 0 }, "no blocks were handed over")
@@ -67,7 +61,7 @@ struct ClusterTests {
 
   /// To read a text says of its tokens what generating them said; and so does every worker, by gRPC and by HTTP.
   @Test func logprobsOfAPromptAreThoseOfGeneratingIt() async throws {
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 2)) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 2)) { cluster in
       // " Paris" after "The capital of France is" has -0.264 in Tests/Golden/smollm2.json.
       var known = Baton_V1_GenerateRequest()
       known.tokens.ids = [504, 3575, 282, 4649, 314, 7042]
@@ -127,12 +121,13 @@ struct ClusterTests {
       ["--prefill-chunk-size", "64", "--no-enable-prefix-caching"],
       ["--prefill-chunk-size", "1024", "--no-enable-spec-decode"],
     ] {
-      try await withCluster(try await Cluster.start(prefill: 1, decode: 1, arguments: arguments)) { cluster in
+      try await Cluster.run(.smollm2(prefill: 1, decode: 1, arguments: arguments)) { cluster in
         expectEqual(try await concurrently(requests, on: cluster.router), expected)
         try await cluster.expectNoBlocksInUse()
       }
-      try await withCluster(try await Cluster.embedded(arguments: arguments)) { cluster in
-        expectEqual(try await concurrently(requests, on: cluster.router), expected)
+      try await LocalProcesses.run { processes in
+        let server = try await processes.serve(arguments: arguments)
+        expectEqual(try await concurrently(requests, on: server), expected)
       }
     }
   }
@@ -140,14 +135,14 @@ struct ClusterTests {
   @Test func aPrefillWorkerKilledMidHandoffCostsNothingButTime() async throws {
     let request = Prompts.greedy(Prompts.words(1500, seed: 7), maxTokens: 16)
     let expected = try await expected([request])
-    try await withCluster(try await Cluster.start(arguments: ["--handoff-chunk-size", "32"])) { cluster in
+    try await Cluster.run(.smollm2(arguments: ["--handoff-chunk-size", "32"])) { cluster in
       async let pending = cluster.router.generate(request)
       var killed = ""
-      try await eventually("a prefill worker is sending") {
+      try await waitUntil("a prefill worker is sending") {
         for worker in cluster.prefill {
           let statistics = try await worker.statistics()
           if statistics.blocksSent > 0, statistics.runningSequences > 0 {
-            worker.process.kill()
+            worker.kill()
             killed = worker.grpc
             return true
           }
@@ -164,16 +159,16 @@ struct ClusterTests {
   @Test func aDecodeWorkerKilledMidStreamCostsNothingButTime() async throws {
     let request = Prompts.greedy(Prompts.words(200, seed: 8), maxTokens: 96)
     let expected = try await expected([request])
-    try await withCluster(try await Cluster.start()) { cluster in
+    try await Cluster.run(.smollm2()) { cluster in
       let isStreaming = Lock(false)
       async let answer = cluster.router.generate(request) { tokens in
         if tokens >= 8 { isStreaming.withLock { $0 = true } }
         return true
       }
-      try await eventually("the generating worker is killed") {
+      try await waitUntil("the generating worker is killed") {
         guard isStreaming.withLock({ $0 }) else { return false }
         for worker in cluster.decode where try await worker.statistics().runningSequences > 0 {
-          worker.process.kill()
+          worker.kill()
           return true
         }
         return false
@@ -188,9 +183,9 @@ struct ClusterTests {
   @Test func withoutRedisRequestsStillEndRight() async throws {
     let requests = Prompts.sharing(12, groups: 3, maxTokens: 12)
     let expected = try await expected(requests)
-    try await withCluster(try await Cluster.start()) { cluster in
+    try await Cluster.run(.smollm2()) { cluster in
       expectEqual(try await concurrently(Array(requests.prefix(4)), on: cluster.router), Array(expected.prefix(4)))
-      cluster.redis?.kill()
+      cluster.redis.kill()
       expectEqual(try await concurrently(requests, on: cluster.router), expected)
       try await cluster.expectNoBlocksInUse()
     }
@@ -198,18 +193,18 @@ struct ClusterTests {
 
   @Test func cancelledClientsLeaveNothingBehind() async throws {
     let requests = Prompts.sharing(20, groups: 4, maxTokens: 200)
-    try await withCluster(try await Cluster.start()) { cluster in
+    try await Cluster.run(.smollm2()) { cluster in
       try await cluster.router.withClient { client in
         await withTaskGroup(of: Void.self) { group in
           for (index, request) in requests.enumerated() {
             group.addTask {
               if index % 2 == 0 {
                 // Breaks off after some tokens.
-                _ = try? await Cluster.Worker.generate(request, over: client) { $0 < index * 3 }
+                _ = try? await ClusterMember.generate(request, over: client) { $0 < index * 3 }
               } else {
                 // Is cancelled at some moment, before or after the first token.
                 await withTaskGroup(of: Void.self) { race in
-                  race.addTask { _ = try? await Cluster.Worker.generate(request, over: client) }
+                  race.addTask { _ = try? await ClusterMember.generate(request, over: client) }
                   race.addTask { try? await Task.sleep(for: .milliseconds(37 * index)) }
                   await race.next()
                   race.cancelAll()
@@ -251,7 +246,7 @@ struct ClusterTests {
         $0.chat.messages = [.with { $0.role = "robot" }]
       },
     ]
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
       for each in cases {
         var request = Prompts.greedy("Hello there", maxTokens: 4)
         each.change(&request)
@@ -281,8 +276,8 @@ struct ClusterTests {
   }
 
   @Test func anotherBlockSizeIsRefusedAtTheHandoffWithBothLayoutsNamed() async throws {
-    let other = try await Cluster.start(prefill: 1, decode: 1, prefillArguments: ["--block-size", "32"])
-    try await withCluster(other) { cluster in
+    let other = ClusterConfiguration.smollm2(prefill: 1, decode: 1, prefillArguments: ["--block-size", "32"])
+    try await Cluster.run(other) { cluster in
       // The router never pairs them; asked directly, the prefill worker refuses.
       let request = Prompts.greedy(Prompts.words(100, seed: 3), maxTokens: 4)
       let answer = try await cluster.router.generate(request)
@@ -317,32 +312,33 @@ struct ClusterTests {
 
   @Test func aSignalDrainsAndASecondOneStopsAtOnce() async throws {
     let request = Prompts.greedy(Prompts.words(40, seed: 4), maxTokens: 150)
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
       let signalled = Lock(false)
       let answer = try await cluster.router.generate(request) { tokens in
         if tokens >= 4, !signalled.withLock({ $0 }) {
           signalled.withLock { $0 = true }
-          cluster.decode[0].process.signal(SIGTERM)
+          cluster.decode[0].terminate()
         }
         return true
       }
       #expect(answer.tokens.count == 150, "what ran was not finished")
-      #expect(try await cluster.decode[0].process.waitForExit() == 0)
-      cluster.prefill[0].process.signal(SIGTERM)
-      #expect(try await cluster.prefill[0].process.waitForExit() == 0)
-      cluster.router.process.signal(SIGINT)
-      #expect(try await cluster.router.process.waitForExit() == 0)
+      #expect(try await cluster.decode[0].waitForExitCode() == 0)
+      cluster.prefill[0].terminate()
+      #expect(try await cluster.prefill[0].waitForExitCode() == 0)
+      cluster.router.signal(SIGINT)
+      #expect(try await cluster.router.waitForExitCode() == 0)
     }
-    try await withCluster(try await Cluster.embedded()) { cluster in
+    try await LocalProcesses.run { processes in
+      let server = try await processes.serve()
       // Far more than the default drain timeout allows to finish.
       let endless = Prompts.greedy(Prompts.words(40, seed: 5), maxTokens: 8000)
       do {
-        _ = try await cluster.router.generate(endless) { tokens in
-          if tokens >= 2 { cluster.router.process.signal(SIGTERM) }
+        _ = try await server.generate(endless) { tokens in
+          if tokens >= 2 { server.terminate() }
           return true
         }
       } catch is RPCError {}
-      #expect(try await cluster.router.process.waitForExit() != 0)
+      #expect(try await server.waitForExitCode() != 0)
     }
   }
 
@@ -350,18 +346,18 @@ struct ClusterTests {
   @Test func aDecodeWorkerThatIsStoppedCostsNothingButTime() async throws {
     let request = Prompts.greedy(Prompts.words(200, seed: 18), maxTokens: 96)
     let expected = try await expected([request])
-    try await withCluster(try await Cluster.start()) { cluster in
+    try await Cluster.run(.smollm2()) { cluster in
       let isStreaming = Lock(false)
       async let answer = cluster.router.generate(request) { tokens in
         if tokens >= 8 { isStreaming.withLock { $0 = true } }
         return true
       }
-      let stopped = Lock<ServerProcess?>(nil)
-      try await eventually("the generating worker is stopped") {
+      let stopped = Lock<ClusterMember?>(nil)
+      try await waitUntil("the generating worker is stopped") {
         guard isStreaming.withLock({ $0 }) else { return false }
         for worker in cluster.decode where try await worker.statistics().runningSequences > 0 {
-          worker.process.signal(SIGSTOP)
-          stopped.withLock { $0 = worker.process }
+          worker.freeze()
+          stopped.withLock { $0 = worker }
           return true
         }
         return false
@@ -369,9 +365,9 @@ struct ClusterTests {
       let moved = try await answer
       expectEqual([moved], expected)
       #expect(moved.route.migrations == 1)
-      let metrics = try await cluster.router.metrics()
-      #expect((metrics["baton_router_stalled_streams_total"] ?? 0) == 1)
-      stopped.withLock { $0 }?.signal(SIGCONT)
+      let metrics = try await cluster.metrics(of: cluster.router)
+      #expect(metrics.value("baton_router_stalled_streams_total") == 1)
+      stopped.withLock { $0 }?.thaw()
       try await cluster.expectNoBlocksInUse()
     }
   }
@@ -379,46 +375,44 @@ struct ClusterTests {
   @Test func aPrefillWorkerThatIsStoppedCostsNothingButTime() async throws {
     let request = Prompts.greedy(Prompts.words(1500, seed: 17), maxTokens: 16)
     let expected = try await expected([request])
-    let cluster = try await Cluster.start(prefill: 1, arguments: ["--handoff-chunk-size", "32"])
-    try await withCluster(cluster) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, arguments: ["--handoff-chunk-size", "32"])) { cluster in
       async let pending = cluster.router.generate(request)
-      try await eventually("the prefill worker is sending") {
+      try await waitUntil("the prefill worker is sending") {
         let statistics = try await cluster.prefill[0].statistics()
         guard statistics.blocksSent > 1, statistics.runningSequences > 0 else { return false }
-        cluster.prefill[0].process.signal(SIGSTOP)
+        cluster.prefill[0].freeze()
         return true
       }
       let answer = try await pending
       expectEqual([answer], expected)
       #expect(!answer.route.hasPrefill)
       #expect(answer.route.prefillFailures.map(\.worker.id) == ["prefill-0"])
-      cluster.prefill[0].process.signal(SIGCONT)
+      cluster.prefill[0].thaw()
       try await cluster.expectNoBlocksInUse()
     }
   }
 
   @Test func aRouterThatDrainsSaysSoAndFinishes() async throws {
     let request = Prompts.greedy(Prompts.words(40, seed: 6), maxTokens: 700)
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
       let isStreaming = Lock(false)
       async let pending = cluster.router.generate(request) { tokens in
         if tokens >= 4 { isStreaming.withLock { $0 = true } }
         return true
       }
-      try await eventually("tokens come") { isStreaming.withLock { $0 } }
-      cluster.router.process.signal(SIGTERM)
-      try await eventually("the router is not ready") { try await cluster.router.get("/readyz").status == 503 }
+      try await waitUntil("tokens come") { isStreaming.withLock { $0 } }
+      cluster.router.terminate()
+      try await waitUntil("the router is not ready") { try await cluster.router.get("/readyz").status == 503 }
       #expect(try await cluster.router.get("/livez").status == 200)
       let refusal = try await cluster.router.post("/v1/completions", Data(#"{"prompt": "a"}"#.utf8))
       #expect(refusal.status == 503, "\(refusal.body)")
       #expect(try await pending.tokens.count == 700)
-      #expect(try await cluster.router.process.waitForExit() == 0)
+      #expect(try await cluster.router.waitForExitCode() == 0)
     }
   }
 
   @Test func aTraceGoesThroughEveryProcess() async throws {
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 1, arguments: ["--log-level", "debug"])) {
-      cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 1, arguments: ["--log-level", "debug"])) { cluster in
       let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
       try await cluster.router.withClient { client in
         var request = Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8)
@@ -429,27 +423,27 @@ struct ClusterTests {
         }
       }
       for worker in cluster.workers {
-        try await eventually("\(worker.process.name) logs the trace") {
-          worker.process.log.split(separator: "\n").contains { $0.contains(trace) && $0.contains("traced") }
+        try await waitUntil("\(worker.name) logs the trace") {
+          worker.log.split(separator: "\n").contains { $0.contains(trace) && $0.contains("traced") }
         }
       }
     }
   }
 
   @Test func everyRoleShowsItsMetrics() async throws {
-    try await withCluster(try await Cluster.start(prefill: 1, decode: 1)) { cluster in
+    try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
       _ = try await cluster.router.generate(Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8))
       for worker in cluster.workers {
-        let metrics = try await worker.metrics()
+        let metrics = try await cluster.metrics(of: worker)
         for name in ["baton_kv_active_blocks", "baton_scheduler_pending", "baton_block_reuse_rate"] {
-          #expect(metrics.keys.contains { $0.hasPrefix(name) }, "\(worker.process.name) lacks \(name)")
+          #expect(metrics.value(name) != nil, "\(worker.name) lacks \(name)")
         }
         #expect(try await worker.get("/livez").status == 200)
         #expect(try await worker.get("/readyz").status == 200)
       }
-      let latencies = try await cluster.decode[0].metrics()
-      #expect((latencies["baton_time_to_first_token_seconds_count"] ?? 0) == 1)
-      #expect((latencies["baton_inter_token_latency_seconds_count"] ?? 0) == 7)
+      let latencies = try await cluster.metrics(of: cluster.decode[0])
+      #expect(latencies.value("baton_time_to_first_token_seconds_count") == 1)
+      #expect(latencies.value("baton_inter_token_latency_seconds_count") == 7)
       #expect(try await cluster.router.get("/").status == 200)
     }
   }

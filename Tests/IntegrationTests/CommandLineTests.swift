@@ -1,3 +1,4 @@
+import ClusterHarness
 import Foundation
 import ServingTypes
 import Testing
@@ -26,7 +27,7 @@ struct CommandLineTests {
     process.standardError = try FileHandle(forWritingTo: paths[1])
     try process.run()
     let started = Lock(process)
-    try await eventually("baton \(arguments.joined(separator: " ")) ends") { started.withLock { !$0.isRunning } }
+    try await waitUntil("baton \(arguments.joined(separator: " ")) ends") { started.withLock { !$0.isRunning } }
     return Outcome(
       code: started.withLock { $0.terminationStatus }, output: try String(contentsOf: paths[0], encoding: .utf8),
       errors: try String(contentsOf: paths[1], encoding: .utf8))
@@ -206,30 +207,29 @@ struct CommandLineTests {
   /// A router whose directory is gone, one without any, and nobody at all.
   @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
   func theDoctorsExitCodesTellWhatWasFound() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    func router(_ name: String, _ arguments: [String]) async throws -> (process: ServerProcess, url: String) {
-      let process = try ServerProcess(
-        name, TestFiles.baton ?? "",
-        ["router", "--model", TestFiles.model ?? "", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
-          + arguments, in: folder)
-      return (process, "http://" + (try await process.line("ready")["http"] ?? ""))
+    try await LocalProcesses.run { processes in
+      func router(_ name: String, _ arguments: [String]) async throws -> String {
+        let router = processes.add(
+          name, executable: TestFiles.baton ?? "",
+          arguments: ["router", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"] + TestFiles.modelArguments
+            + arguments)
+        try router.start()
+        try await router.waitUntilReady(timeout: .seconds(120))
+        return "http://\(router.http)"
+      }
+      let ill = try await router("ill", ["--redis", "unix://\(processes.folder)/nobody.sock"])
+      let well = try await router("well", ["--workers", "127.0.0.1:1"])
+      func doctor(_ urls: [String]) async throws -> Outcome {
+        try await run(["doctor", "--interval", "0", "--json"] + urls.flatMap { ["--url", $0] })
+      }
+      let nothing = try await doctor([well])
+      #expect(nothing.code == 0 && nothing.errors.isEmpty, "\(nothing)")
+      let found = try await doctor([well, ill])
+      #expect(found.code == 1 && found.output.contains("\"directory_errors\""), "\(found)")
+      let unreadable = try await doctor([ill, "http://127.0.0.1:1"])
+      #expect(unreadable.code == 2 && unreadable.errors.contains("127.0.0.1:1"), "\(unreadable)")
+      #expect(unreadable.output.contains("\"directory_errors\""), "what can be read is told all the same")
     }
-    let ill = try await router("ill", ["--redis", "unix://\(folder.path)/nobody.sock"])
-    defer { ill.process.kill() }
-    let well = try await router("well", ["--workers", "127.0.0.1:1"])
-    defer { well.process.kill() }
-    func doctor(_ urls: [String]) async throws -> Outcome {
-      try await run(["doctor", "--interval", "0", "--json"] + urls.flatMap { ["--url", $0] })
-    }
-    let nothing = try await doctor([well.url])
-    #expect(nothing.code == 0 && nothing.errors.isEmpty, "\(nothing)")
-    let found = try await doctor([well.url, ill.url])
-    #expect(found.code == 1 && found.output.contains("\"directory_errors\""), "\(found)")
-    let unreadable = try await doctor([ill.url, "http://127.0.0.1:1"])
-    #expect(unreadable.code == 2 && unreadable.errors.contains("127.0.0.1:1"), "\(unreadable)")
-    #expect(unreadable.output.contains("\"directory_errors\""), "what can be read is told all the same")
     #expect(try await run(["doctor"]).code == 64)
   }
 

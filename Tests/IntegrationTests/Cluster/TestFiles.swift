@@ -1,3 +1,4 @@
+import ClusterHarness
 import Foundation
 
 /// What the tests of whole processes need from the machine.
@@ -23,7 +24,9 @@ enum TestFiles {
     return FileManager.default.fileExists(atPath: path) ? path : nil
   }()
 
-  static let redis: String? = find("redis-server")
+  static let modelArguments = ["--model", model ?? "", "--served-model-name", "smollm2"]
+
+  static let redis: String? = ClusterConfiguration.find("redis-server")
 
   /// A Python with grpcio, openai and aiohttp.
   static let python: String? = ProcessInfo.processInfo.environment["BATON_TEST_PYTHON"].flatMap {
@@ -36,12 +39,6 @@ enum TestFiles {
   static func peer(_ name: String) -> String {
     URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Peers/\(name)")
       .path
-  }
-
-  /// On the `PATH`.
-  static func find(_ command: String) -> String? {
-    let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
-    return folders.map { "\($0)/\(command)" }.first(where: isExecutable)
   }
 
   private static func isExecutable(_ path: String) -> Bool { FileManager.default.isExecutableFile(atPath: path) }

@@ -24,7 +24,7 @@ struct SimulatedClusterTests {
   }
 
   @Test func aRequestGoesThroughBothTiersAndIsFoundAgain() async throws {
-    try await ClusterHarness.Cluster.run(configuration()) { cluster in
+    try await Cluster.run(configuration()) { cluster in
       try await RouterClient.with(cluster.routers[0].grpc) { client in
         let first = try await client.generate(request(400))
         #expect(first.tokens.count == 24 && first.finish == .length && first.usage.cachedTokens == 0)
@@ -39,7 +39,7 @@ struct SimulatedClusterTests {
   }
 
   @Test func membersDieFreezeAndComeBackUnderTheirNames() async throws {
-    try await ClusterHarness.Cluster.run(configuration(decode: 2)) { cluster in
+    try await Cluster.run(configuration(decode: 2)) { cluster in
       let answer = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request(300)) }
       let victim = cluster.decode[0]
       let pid = victim.pid
@@ -65,7 +65,7 @@ struct SimulatedClusterTests {
     var bad = configuration()
     bad.model = ["--simulate", "no-such-model"]
     do {
-      try await ClusterHarness.Cluster.run(bad) { _ in }
+      try await Cluster.run(bad) { _ in }
       Issue.record("a cluster without a model started")
     } catch let error as ServingError {
       #expect(error.message.contains("no-such-model"))
@@ -77,17 +77,18 @@ struct SimulatedClusterTests {
 
   /// Nothing can be put away by a process that is killed: its guardian does it.
   @Test func nobodyOutlivesItsOwner() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "baton-\(RequestID.random().value.prefix(12))")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let owner = try ServerProcess(
-      "bench", TestFiles.baton ?? "", ["bench", "cluster", "--workers", "1:1", "--rate", "2", "--seconds", "600"],
-      in: folder, environment: ["TMPDIR": folder.path])
-    // Redis, router, two workers and the guardian.
-    try await eventually("the cluster runs") { Self.children(of: owner.pid).count == 5 }
-    let children = Self.children(of: owner.pid)
-    owner.kill()
-    try await eventually("all of them end") { children.allSatisfy { !Self.isAlive($0) } }
+    try await LocalProcesses.run { processes in
+      let owner = processes.add(
+        "bench", executable: TestFiles.baton ?? "",
+        arguments: ["bench", "cluster", "--workers", "1:1", "--rate", "2", "--seconds", "600"],
+        environment: ["TMPDIR": processes.folder])
+      try owner.start()
+      // Redis, router, two workers and the guardian.
+      try await waitUntil("the cluster runs") { Self.children(of: owner.pid).count == 5 }
+      let children = Self.children(of: owner.pid)
+      owner.kill()
+      try await waitUntil("all of them end") { children.allSatisfy { !Self.isAlive($0) } }
+    }
   }
 
   private static func children(of pid: Int32) -> [Int32] {

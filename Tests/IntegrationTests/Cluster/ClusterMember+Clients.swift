@@ -1,9 +1,10 @@
+import ClusterHarness
 import Foundation
-import FoundationNetworking
 import GRPCCore
 import GRPCTransport
 import ServingProtos
 import ServingTypes
+import Testing
 
 /// What a generation came to.
 struct Answer: Hashable, Sendable {
@@ -20,7 +21,7 @@ struct Answer: Hashable, Sendable {
   func agrees(with other: Answer) -> Bool { tokens == other.tokens && text == other.text && finish == other.finish }
 }
 
-extension Cluster.Worker {
+extension ClusterMember {
   func withClient<Result: Sendable>(
     _ body: @Sendable @escaping (GRPCClient<LibGRPCClientTransport>) async throws -> Result
   ) async throws -> Result {
@@ -68,34 +69,17 @@ extension Cluster.Worker {
 
   /// An HTTP GET.
   func get(_ path: String) async throws -> (status: Int, body: String) {
-    try await send(path, method: "GET", body: nil)
+    try await HTTPClient(address: http, timeout: .seconds(120)).get(path)
   }
 
   /// An HTTP POST of JSON.
   func post(_ path: String, _ body: Data) async throws -> (status: Int, body: String) {
-    try await send(path, method: "POST", body: body)
+    try await HTTPClient(address: http, timeout: .seconds(120)).post(path, bytes: Array(body))
   }
 
-  private func send(_ path: String, method: String, body: Data?) async throws -> (status: Int, body: String) {
-    guard let url = URL(string: "http://\(http)\(path)") else {
-      throw ServingError(.invalidArgument, "no URL: http://\(http)\(path)")
-    }
-    var request = URLRequest(url: url, timeoutInterval: 120)
-    request.httpMethod = method
-    request.httpBody = body
-    if body != nil { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
-    let (data, response) = try await URLSession.shared.data(for: request)
-    return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
-  }
-
-  /// The samples of `/metrics`, by name with labels.
-  func metrics() async throws -> [String: Double] {
-    let body = try await get("/metrics").body
-    var samples: [String: Double] = [:]
-    for line in body.split(separator: "\n") where !line.hasPrefix("#") {
-      guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else { continue }
-      samples[String(line[..<space])] = value
-    }
-    return samples
+  /// What it ended with.
+  func waitForExitCode() async throws -> Int32 {
+    try await waitForExit(timeout: .seconds(120))
+    return try #require(exitCode)
   }
 }
