@@ -65,7 +65,7 @@ public final class Cluster: Sendable {
   }
 
   /// Returns when every router sees all workers that run.
-  public func waitForWorkers(timeout: Duration = .seconds(60)) async throws {
+  public func waitForWorkers(timeout: Duration = .seconds(120)) async throws {
     for router in routers {
       try await waitUntil("\(router.name) is ready and sees every worker", timeout: timeout) {
         // Workers have a lease before their self-test has passed.

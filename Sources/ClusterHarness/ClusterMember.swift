@@ -93,7 +93,7 @@ public final class ClusterMember: Sendable {
   }
 
   /// Returns when it has said where it listens.
-  public func waitUntilReady(timeout: Duration = .seconds(60)) async throws {
+  public func waitUntilReady(timeout: Duration = .seconds(120)) async throws {
     let mark = role == .redis ? "Ready to accept connections" : "\"message\":\"ready\""
     try await waitUntil("\(name) is ready", timeout: timeout) {
       guard let line = self.log.split(separator: "\n").first(where: { $0.contains(mark) }) else {
@@ -129,7 +129,7 @@ public final class ClusterMember: Sendable {
   public func freeze() { signal(SIGSTOP) }
   public func thaw() { signal(SIGCONT) }
 
-  public func waitForExit(timeout: Duration = .seconds(60)) async throws {
+  public func waitForExit(timeout: Duration = .seconds(120)) async throws {
     try await waitUntil("\(name) ends", timeout: timeout) { !self.isRunning }
   }
 
