@@ -33,7 +33,16 @@ final class DecodeStream: Sendable {
   /// Prefill workers that could not help, over all the streams.
   var prefillFailures: [PrefillFailure] { state.withLock { $0.prefillFailures } }
 
-  /// Opens one stream and forwards it to its end.
+  /// Another stream is about to be opened: until a worker takes it on, none has.
+  func begin() {
+    state.withLock { state in
+      state.progress.beginStream()
+      state.hasAnswered = false
+      state.isAccepted = false
+    }
+  }
+
+  /// Opens one stream, after `begin`, and forwards it to its end.
   ///
   /// - Parameters:
   ///   - client: of the worker, kept open meanwhile.
@@ -46,11 +55,6 @@ final class DecodeStream: Sendable {
     into sink: GenerationSink, silence: StreamSilence, onFirst: @escaping @Sendable () -> Void,
     onPrefillFailure: @escaping @Sendable (PrefillFailure) -> Void
   ) async throws {
-    state.withLock { state in
-      state.progress.beginStream()
-      state.hasAnswered = false
-      state.isAccepted = false
-    }
     try await Baton_V1_Decode.Client(wrapping: client).decode(
       request: ClientRequest(message: message), options: options
     ) { response in

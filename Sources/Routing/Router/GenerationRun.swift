@@ -96,6 +96,7 @@ struct GenerationRun {
       if isFirstOfAll { metrics.sawFirstToken(seconds: start.duration(to: clock.now).inSeconds) }
     }
     let onPrefillFailure: @Sendable (PrefillFailure) -> Void = { [self] in noteFailure($0) }
+    stream.begin()
     do {
       // What is wrong with a lease is no fault of the request's.
       guard let address = try? ServerAddress(worker.reference.address) else {
