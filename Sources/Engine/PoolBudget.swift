@@ -58,6 +58,18 @@ public struct PoolBudget: Hashable, Sendable {
         + " \(blocks(maxModelLen)) blocks of \(blockSize) tokens")
   }
 
+  /// Bytes of host memory for copies of blocks, once the weights are loaded: none where less than a few blocks fit.
+  ///
+  /// - Parameters:
+  ///   - wanted: as configured.
+  ///   - blockCount: of the pool.
+  ///   - free: bytes that the system has left, the weights and scratch already taken.
+  ///   - limit: bytes of the container, weights and scratch included; nil where there is none.
+  public func swapSpace(atMost wanted: Int, beside blockCount: Int, free: Int, limit: Int?) -> Int {
+    let left = min(free, (limit ?? .max) - weightBytes - scratchBytes) - blockCount * blockBytes
+    return left < 8 * blockBytes || wanted < 2 * blockBytes ? 0 : min(wanted, left)
+  }
+
   /// With fewer there is no room for a prompt's last token beside a full block.
   private static let leastBlocks = 2
 

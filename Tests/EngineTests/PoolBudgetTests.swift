@@ -28,6 +28,19 @@ import Testing
     #expect(try budget(244).blockCount(contextLength: 131_072, maxModelLen: nil, maxNumSeqs: 128) == 2)
   }
 
+  /// The weights are in what is used, not in what is free, and count against a container's limit.
+  @Test(
+    arguments: [
+      (1000, nil, 900), (400, nil, 300), (107, nil, 0), (99, nil, 0), (1000, 420, 200), (1000, 220, 0), (150, 1000, 50),
+    ] as [(Int, Int?, Int)])
+  func swapSpaceFitsBesideThePool(free: Int, limit: Int?, expected: Int) {
+    let space = budget(400).swapSpace(
+      atMost: 4096 * mebibyte, beside: 100, free: free * mebibyte, limit: limit.map { $0 * mebibyte })
+    #expect(space == expected * mebibyte)
+    #expect(budget(400).swapSpace(atMost: 0, beside: 100, free: free * mebibyte, limit: nil) == 0)
+    #expect(budget(400).swapSpace(atMost: 4096 * mebibyte, beside: 0, free: 1 << 40, limit: nil) == 4096 * mebibyte)
+  }
+
   @Test func anExactFitIsEnough() throws {
     #expect(try budget(440).blockCount(contextLength: 8192, maxModelLen: 1600, maxNumSeqs: 1) == 100)
   }

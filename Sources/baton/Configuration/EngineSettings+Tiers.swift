@@ -26,21 +26,14 @@ extension EngineSettings {
     return swapSpace
   }
 
-  /// The engine's configuration with no more swap space than the machine has beside weights and pool. The weights are loaded:
-  /// what is free is without them, a container's limit is not.
+  /// The engine's configuration with no more swap space than the machine has beside weights and pool.
   ///
   /// - Parameter blockCount: of the pool.
   func fitting(_ budget: PoolBudget, blockCount: Int) -> EngineConfiguration {
     var fitting = engine
-    let blockBytes = budget.blockBytes
-    var left = MachineMemory.free() / localWorkers
-    if let limit = MachineMemory.limit() {
-      left = min(left, limit / localWorkers - budget.weightBytes - budget.scratchBytes)
-    }
-    left -= blockCount * blockBytes
-    // Less than a few blocks are not worth a tier.
-    fitting.swapSpace = left < 8 * blockBytes ? 0 : min(engine.swapSpace, left)
-    if fitting.swapSpace < 2 * blockBytes { fitting.swapSpace = 0 }
+    fitting.swapSpace = budget.swapSpace(
+      atMost: engine.swapSpace, beside: blockCount, free: MachineMemory.free() / localWorkers,
+      limit: MachineMemory.limit().map { $0 / localWorkers })
     return fitting
   }
 }
