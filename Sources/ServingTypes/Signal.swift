@@ -18,7 +18,8 @@ public final class Signal: Sendable {
       state.isGiven = true
       return state.waiters
     }
-    for waiter in waiters.values { waiter.finish() }
+    // In their order: a simulation must be the same each time.
+    for (_, waiter) in waiters.sorted(by: { $0.key < $1.key }) { waiter.finish() }
   }
 
   /// Returns when it is given or the task is cancelled.

@@ -34,7 +34,7 @@ import Testing
       faults += report.faults.values.reduce(0, +)
       #expect(report.failures.isEmpty, "\(scenario.faults), seed \(scenario.seed): \(report.failures)")
     }
-    #expect(faults >= 80, "the worker seldom died")
+    #expect(faults >= 80, "a worker seldom died")
   }
 
   @Test func schedulesEndRightOrInError() async {

@@ -12,6 +12,7 @@ extension Scenario {
     func chance(_ count: Int) -> Bool { number(1...count) == 1 }
 
     self.seed = seed
+    origin = Replay.line(seed)
     let blockSize = pick([4, 4, 8])
     self.blockSize = blockSize
     prefillWorkers = number(1...2)

@@ -29,14 +29,16 @@ extension Scenario {
         sampling: SamplingParameters(seed: 5, maxTokens: 3, ignoreEOS: true),
         salt: "", start: .zero, deadline: .seconds(90), leaves: nil, reading: .zero)
     ]
+    origin = "one request with \(faults)"
     self.faults = faults.map { Fault(kind: $0.kind, message: $0.message, isExact: true) }
   }
 
-  /// The only decode worker dies amid an answer and is back at once, perhaps with other weights, while the router still has
-  /// its old lease: nothing but the incarnation tells the two lives apart.
+  /// A worker, mostly the only one that decodes, dies amid an answer and is back at once, perhaps with other weights, while the
+  /// router still has its old lease: nothing but the incarnation tells the two lives apart.
   init(staleRestartAt message: Int, seed: UInt64) {
     self.init(faults: [Fault(kind: .crashSender, message: message)])
     self.seed = seed
+    origin = "a stale restart at message \(message), seed \(seed)"
     prefillWorkers = 1
     decodeWorkers = 1
     restartDelay = .milliseconds(2)...(.milliseconds(4))

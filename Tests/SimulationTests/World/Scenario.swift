@@ -17,6 +17,8 @@ struct Scenario: Sendable {
   }
 
   var seed: UInt64
+  /// How it is had again, for messages.
+  var origin: String
   var blockSize: Int
   var prefillWorkers: Int
   var decodeWorkers: Int

@@ -24,7 +24,7 @@ final class World: Sendable {
 
   private init(_ scenario: Scenario) {
     self.scenario = scenario
-    let simulation = Simulation(seed: scenario.seed, replay: Replay.line(scenario.seed))
+    let simulation = Simulation(seed: scenario.seed, replay: scenario.origin)
     self.simulation = simulation
     clock = simulation.clock
     directory = InMemoryDirectory(now: { simulation.now })
