@@ -64,12 +64,16 @@ public final class Cluster: Sendable {
     try await waitForWorkers()
   }
 
+  /// A process that stands still takes connections and answers nothing.
+  private static let answerTimeout = Duration.seconds(30)
+
   /// Returns when every router sees all workers that run.
   public func waitForWorkers(timeout: Duration = .seconds(120)) async throws {
     for router in routers {
       try await waitUntil("\(router.name) is ready and sees every worker", timeout: timeout) {
         // Workers have a lease before their self-test has passed.
-        guard (try? await HTTPClient(address: router.http).get("/readyz").status) == 200 else { return false }
+        let client = HTTPClient(address: router.http, timeout: Self.answerTimeout)
+        guard (try? await client.get("/readyz").status) == 200 else { return false }
         let metrics = try? await self.metrics(of: router)
         return [("prefill", self.prefill), ("decode", self.decode)].allSatisfy { role, members in
           metrics?.value("baton_router_workers", where: ["role": role]) ?? 0
@@ -81,7 +85,7 @@ public final class Cluster: Sendable {
 
   /// What a router or worker exposes now.
   public func metrics(of member: ClusterMember) async throws -> MetricsSnapshot {
-    let answer = try await HTTPClient(address: member.http).get("/metrics")
+    let answer = try await HTTPClient(address: member.http, timeout: Self.answerTimeout).get("/metrics")
     guard answer.status == 200 else {
       throw ServingError(.unavailable, "\(member.name) answers /metrics with \(answer.status)")
     }

@@ -26,7 +26,7 @@ public final class LocalProcesses: Sendable {
 
   private init() throws {
     let path = FileManager.default.temporaryDirectory
-      .appending(path: "baton-cluster-\(RequestID.random().value.prefix(12))").path
+      .appending(path: "baton-processes-\(RequestID.random().value.prefix(12))").path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     folder = path
     guardian = try ProcessGuardian()

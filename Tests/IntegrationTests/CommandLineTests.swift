@@ -27,6 +27,7 @@ struct CommandLineTests {
     process.standardError = try FileHandle(forWritingTo: paths[1])
     try process.run()
     let started = Lock(process)
+    defer { started.withLock { if $0.isRunning { kill($0.processIdentifier, SIGKILL) } } }
     try await waitUntil("baton \(arguments.joined(separator: " ")) ends") { started.withLock { !$0.isRunning } }
     return Outcome(
       code: started.withLock { $0.terminationStatus }, output: try String(contentsOf: paths[0], encoding: .utf8),
@@ -214,7 +215,7 @@ struct CommandLineTests {
           arguments: ["router", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"] + TestFiles.modelArguments
             + arguments)
         try router.start()
-        try await router.waitUntilReady(timeout: .seconds(120))
+        try await router.waitUntilReady()
         return "http://\(router.http)"
       }
       let ill = try await router("ill", ["--redis", "unix://\(processes.folder)/nobody.sock"])

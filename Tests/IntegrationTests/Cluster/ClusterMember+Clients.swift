@@ -79,7 +79,7 @@ extension ClusterMember {
 
   /// What it ended with.
   func waitForExitCode() async throws -> Int32 {
-    try await waitForExit(timeout: .seconds(120))
+    try await waitForExit()
     return try #require(exitCode)
   }
 }

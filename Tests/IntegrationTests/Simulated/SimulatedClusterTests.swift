@@ -23,8 +23,18 @@ struct SimulatedClusterTests {
     }
   }
 
-  @Test func aRequestGoesThroughBothTiersAndIsFoundAgain() async throws {
-    try await Cluster.run(configuration()) { cluster in
+  /// - Parameter socket: where Redis is reached; nil: over TCP.
+  @Test(arguments: [nil, "/tmp/baton-\(RequestID.random().value.prefix(12)).sock"])
+  func aRequestGoesThroughBothTiersAndIsFoundAgain(_ socket: String?) async throws {
+    var configuration = configuration()
+    if let socket {
+      let others = configuration.arguments
+      configuration.arguments = { role, index in
+        others(role, index) + (role == .redis ? ["--unixsocket", socket] : ["--redis", "unix://\(socket)"])
+      }
+    }
+    defer { if let socket { try? FileManager.default.removeItem(atPath: socket) } }
+    try await Cluster.run(configuration) { cluster in
       try await RouterClient.with(cluster.routers[0].grpc) { client in
         let first = try await client.generate(request(400))
         #expect(first.tokens.count == 24 && first.finish == .length && first.usage.cachedTokens == 0)
