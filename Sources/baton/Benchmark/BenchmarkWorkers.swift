@@ -38,7 +38,7 @@ struct BenchmarkWorkers {
   }
 
   /// Runs the workers while `body` does.
-  func serve<Result>(_ workers: [WorkerServer], _ body: () async throws -> Result) async throws -> Result {
+  static func serve<Result>(_ workers: [WorkerServer], _ body: () async throws -> Result) async throws -> Result {
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { try await worker.run() } }
       defer { group.cancelAll() }
@@ -51,16 +51,17 @@ struct BenchmarkWorkers {
     }
   }
 
-  /// One request for one token; the seconds until its last word, by this caller's clock.
-  func ask(
-    _ worker: WorkerServer, _ prompt: [TokenID], prefill: WorkerServer? = nil, holder: WorkerServer? = nil
+  /// One request; the seconds until its last word, by this caller's clock.
+  static func ask(
+    _ worker: WorkerServer, _ prompt: [TokenID], maxTokens: UInt32 = 1, prefill: WorkerServer? = nil,
+    holder: WorkerServer? = nil, over channels: ChannelPool
   ) async throws -> (seconds: Double, response: Baton_V1_DecodeResponse) {
     let request = Baton_V1_DecodeRequest.with {
       $0.requestID = RequestID.random().value
       $0.promptTokens = prompt.map { UInt32(bitPattern: $0) }
       $0.sampling = .with {
         $0.temperature = 0
-        $0.maxTokens = 1
+        $0.maxTokens = maxTokens
         $0.ignoreEos = true
       }
       if let prefill { $0.prefillCandidates = [Baton_V1_WorkerReference(prefill.reference)] }

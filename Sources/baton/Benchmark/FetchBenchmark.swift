@@ -17,7 +17,7 @@ struct FetchBenchmark {
       settings.numBlocks = (2 * runs + 3) * (length / settings.blockSize + 2)
       let holder = try workers.worker(.decode, named: "holder", settings)
       let asking = try workers.worker(.decode, named: "asking", settings)
-      return try await workers.serve([holder, asking]) {
+      return try await BenchmarkWorkers.serve([holder, asking]) {
         var fetched: [Double] = []
         var computed: [Double] = []
         var ratios: [Double] = []
@@ -25,9 +25,9 @@ struct FetchBenchmark {
         for run in -1..<runs {
           let held = Benchmark.tokens(length, seed: 2 * run + 1077, vocabulary: asking.engine.vocabularySize)
           let other = Benchmark.tokens(length, seed: 2 * run + 1078, vocabulary: asking.engine.vocabularySize)
-          _ = try await workers.ask(holder, held)
-          let fetch = try await workers.ask(asking, held, holder: holder)
-          let compute = try await workers.ask(asking, other)
+          _ = try await BenchmarkWorkers.ask(holder, held, over: workers.channels)
+          let fetch = try await BenchmarkWorkers.ask(asking, held, holder: holder, over: workers.channels)
+          let compute = try await BenchmarkWorkers.ask(asking, other, over: workers.channels)
           guard run >= 0 else { continue }
           guard fetch.response.route.fetchedBlocks > 0 else {
             throw ServingError(.internalError, "the worker computed the prompt itself: nothing was fetched")

@@ -19,15 +19,15 @@ struct HandoffBenchmark {
       receiving.engine.enablePrefixCaching = false
       let prefill = try workers.worker(.prefill, named: "prefill", sending)
       let decode = try workers.worker(.decode, named: "decode", receiving)
-      return try await workers.serve([prefill, decode]) {
+      return try await BenchmarkWorkers.serve([prefill, decode]) {
         var computed: [Double] = []
         var after: [Double] = []
         var cached: [Double] = []
         var rates: [Double] = []
         for run in 0..<runs {
           let prompt = Benchmark.tokens(length, seed: run + 77, vocabulary: decode.engine.vocabularySize)
-          let first = try await workers.ask(decode, prompt, prefill: prefill)
-          let second = try await workers.ask(decode, prompt, prefill: prefill)
+          let first = try await BenchmarkWorkers.ask(decode, prompt, prefill: prefill, over: workers.channels)
+          let second = try await BenchmarkWorkers.ask(decode, prompt, prefill: prefill, over: workers.channels)
           guard first.response.route.transferredBlocks > 0, second.response.route.transferredBlocks > 0 else {
             throw ServingError(
               .internalError, "the decode worker computed the prompt itself: nothing was handed over")

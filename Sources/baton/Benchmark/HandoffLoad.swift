@@ -6,7 +6,6 @@ import Logging
 import ModelSimulation
 import Observability
 import RPC
-import ServingProtos
 import ServingTypes
 
 /// How fast blocks go from a prefill to a decode worker of this process, over TCP on the loopback: one stream, blocks of a
@@ -50,27 +49,27 @@ struct HandoffLoad: Sendable {
     let blocks = max(streamBlocks, promptTokens / 16) + 64
     let prefill = try worker(.prefill, blocks, sent, cached: true, channels, logger)
     let decode = try worker(.decode, blocks, received, cached: false, channels, logger)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await prefill.run() }
-      group.addTask { try await decode.run() }
-      defer { group.cancelAll() }
-      let limit = ContinuousClock.now + .seconds(60)
-      while !(prefill.isReady && decode.isReady) {
-        if ContinuousClock.now > limit { throw ServingError(.unavailable, "the workers did not come up") }
-        try await Task.sleep(for: .milliseconds(5))
+    func send(_ prompt: [TokenID]) async throws -> (seconds: Double, bytes: UInt64) {
+      // The prefill worker's token and one of the decode worker's own.
+      let (seconds, response) = try await BenchmarkWorkers.ask(
+        decode, prompt, maxTokens: 2, prefill: prefill, over: channels)
+      guard response.route.transferredBlocks > 0 else {
+        throw ServingError(.internalError, "the decode worker computed the prompt itself: nothing was handed over")
       }
-      let call = Call(decode: decode, prefill: prefill, channels: channels)
+      return (seconds, response.route.transferredBytes)
+    }
+    return try await BenchmarkWorkers.serve([prefill, decode]) {
       var rates: [Double] = []
       let long = Benchmark.tokens(streamBlocks * 16 + 1, seed: 1, vocabulary: 64)
       for run in 0...streamRuns {
-        let answer = try await call.run(long)
+        let answer = try await send(long)
         // The first run computes the prompt.
         if run > 0 { rates.append(Double(answer.bytes) / 1_048_576 / answer.seconds) }
       }
       var times: [Double] = []
       for run in 0..<prompts {
         _ = (sent.take(), received.take())
-        _ = try await call.run(Benchmark.tokens(promptTokens, seed: run + 100, vocabulary: 64))
+        _ = try await send(Benchmark.tokens(promptTokens, seed: run + 100, vocabulary: 64))
         guard let last = sent.take().last?.end, let first = received.take().first?.begin else {
           throw ServingError(.internalError, "a worker made no step")
         }
@@ -102,37 +101,5 @@ struct HandoffLoad: Sendable {
     return try WorkerServer(
       engine: try EngineCore(executor: executor, configuration: configuration), tokenizer: SimulatedTokenizer(),
       configuration: worker, channels: channels, metrics: MetricsRegistry(), logger: logger)
-  }
-
-  /// One request for two tokens: the prefill worker's and one of the decode worker's own.
-  private struct Call {
-    let decode: WorkerServer
-    let prefill: WorkerServer
-    let channels: ChannelPool
-
-    func run(_ prompt: [TokenID]) async throws -> (seconds: Double, bytes: UInt64) {
-      let request = Baton_V1_DecodeRequest.with {
-        $0.requestID = RequestID.random().value
-        $0.promptTokens = prompt.map { UInt32(bitPattern: $0) }
-        $0.sampling = .with {
-          $0.temperature = 0
-          $0.maxTokens = 2
-          $0.ignoreEos = true
-        }
-        $0.prefillCandidates = [Baton_V1_WorkerReference(prefill.reference)]
-      }
-      let start = ContinuousClock.now
-      let last = try await channels.withClient(of: ServerAddress(decode.boundAddress), for: .tokens) { client in
-        try await Baton_V1_Decode.Client(wrapping: client).decode(request) { response in
-          var last = Baton_V1_DecodeResponse()
-          for try await message in response.messages { last = message }
-          return last
-        }
-      }
-      guard last.route.transferredBlocks > 0 else {
-        throw ServingError(.internalError, "the decode worker computed the prompt itself: nothing was handed over")
-      }
-      return ((ContinuousClock.now - start) / .seconds(1), last.route.transferredBytes)
-    }
   }
 }
