@@ -82,7 +82,7 @@ final class EngineMailbox: Sendable {
 
   /// Why a question was dropped.
   var refusal: ServingError {
-    state.withLock { $0.isClosed }
+    state.read { $0.isClosed }
       ? Self.stopped
       : ServingError(
         .resourceExhausted, "\(Self.maxQuestions) questions wait for the engine already", retryAfter: .seconds(1))
@@ -102,7 +102,7 @@ final class EngineMailbox: Sendable {
     }
   }
 
-  var hasMail: Bool { state.withLock { !$0.contents.isEmpty } }
+  var hasMail: Bool { state.read { !$0.contents.isEmpty } }
 
   /// Takes everything that came, waiting up to `seconds` for something to come.
   func take(into contents: inout Contents, waiting seconds: Double) {

@@ -37,6 +37,13 @@ package final class SignalledLock<State>: @unchecked Sendable {  // safe: under 
     return body(&state)
   }
 
+  /// Reads from the state, and wakes nobody.
+  package func read<Result>(_ body: (State) -> sending Result) -> sending Result {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return body(state)
+  }
+
   /// Blocks the thread until `body` gives a value; nil when it gave none within `timeout`.
   package func wait<Result>(timeout: Duration?, for body: (inout State) -> sending Result?) -> sending Result? {
     var deadline = timespec()

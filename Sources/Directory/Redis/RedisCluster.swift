@@ -31,16 +31,18 @@ final class RedisCluster: Sendable {
   private let seeds: [RedisAddress.Endpoint]
   private let login: RedisLogin
   private let configuration: RedisConfiguration
+  private let timeouts: RedisTimeouts
   private let onLoss: @Sendable (RedisFailure) -> Void
   private let state = Lock(State())
 
   init(
-    seeds: [RedisAddress.Endpoint], login: RedisLogin, configuration: RedisConfiguration,
+    seeds: [RedisAddress.Endpoint], login: RedisLogin, configuration: RedisConfiguration, timeouts: RedisTimeouts,
     onLoss: @escaping @Sendable (RedisFailure) -> Void
   ) {
     self.seeds = seeds
     self.login = login
     self.configuration = configuration
+    self.timeouts = timeouts
     self.onLoss = onLoss
   }
 
@@ -70,8 +72,8 @@ final class RedisCluster: Sendable {
 
   /// Sends each command to the node of its slot and returns a reply for each. Commands of one slot keep their order unless
   /// they are redirected.
-  func execute(_ pipeline: RedisPipeline, isCancellable: Bool) async throws(RedisFailure) -> [RedisReply] {
-    if state.withLock({ $0.map == nil }) { await refresh(isCancellable: isCancellable) }
+  func execute(_ pipeline: RedisPipeline, patience: RedisPatience) async throws(RedisFailure) -> [RedisReply] {
+    if state.withLock({ $0.map == nil }) { await refresh(patience: patience) }
     var replies = [RedisReply](repeating: .null, count: pipeline.count)
     var failure: RedisFailure?
     var open: [Route: [Int]] = [:]
@@ -83,7 +85,7 @@ final class RedisCluster: Sendable {
         orphans.append(index)
       }
     }
-    if !orphans.isEmpty { await refresh(isCancellable: isCancellable) }
+    if !orphans.isEmpty { await refresh(patience: patience) }
     for index in orphans {
       do throws(RedisFailure) {
         open[Route(endpoint: try owner(of: pipeline.slots[index]), isAsking: false), default: []].append(index)
@@ -93,7 +95,7 @@ final class RedisCluster: Sendable {
     }
     for attempt in 0...configuration.maximumRedirections where !open.isEmpty {
       let isLast = attempt == configuration.maximumRedirections
-      let round = await send(open, of: pipeline, isCancellable: isCancellable)
+      let round = await send(open, of: pipeline, patience: patience)
       open = [:]
       var mustRefresh = false
       var mustPause = false
@@ -102,7 +104,7 @@ final class RedisCluster: Sendable {
       for (route, indices, outcome) in round {
         switch outcome {
         case .failure(let error):
-          if error.kind == nil { throw error }
+          if error.kind == nil || patience.isOver { throw error }
           if error.kind != .queueFull { mustRefresh = true }
           lost.append((route, indices, error))
         case .success(let received):
@@ -132,7 +134,7 @@ final class RedisCluster: Sendable {
           }
         }
       }
-      if mustRefresh { await refresh(isCancellable: isCancellable) }
+      if mustRefresh { await refresh(patience: patience) }
       for (route, indices, error) in lost {
         // Another node may have taken over by now.
         for index in indices {
@@ -148,6 +150,7 @@ final class RedisCluster: Sendable {
       if redirections > 0 { state.withLock { [redirections] in $0.counts.redirections += redirections } }
       if mustPause || attempt > 1 {
         do { try await Task.sleep(for: .milliseconds(10 << attempt)) } catch { throw .cancelled }
+        if patience.isOver { throw RedisPatience.exhausted }
       }
     }
     if let failure { throw failure }
@@ -157,13 +160,13 @@ final class RedisCluster: Sendable {
   private typealias Sent = (route: Route, indices: [Int], outcome: Result<[RedisReply], RedisFailure>)
 
   /// To all nodes at once.
-  private func send(_ routes: [Route: [Int]], of pipeline: RedisPipeline, isCancellable: Bool) async -> [Sent] {
+  private func send(_ routes: [Route: [Int]], of pipeline: RedisPipeline, patience: RedisPatience) async -> [Sent] {
     @Sendable func one(_ route: Route, _ indices: [Int]) async -> Sent {
       do throws(RedisFailure) {
         let connection = try connection(to: route.endpoint)
         let isWhole = indices.count == pipeline.count && !route.isAsking
         let part = isWhole ? pipeline : pipeline.selecting(indices, asking: route.isAsking)
-        return (route, indices, .success(try await connection.execute(part, isCancellable: isCancellable)))
+        return (route, indices, .success(try await connection.execute(part, patience: patience)))
       } catch {
         return (route, indices, .failure(error))
       }
@@ -197,7 +200,7 @@ final class RedisCluster: Sendable {
     let made: RedisConnection
     do throws(ServingError) {
       made = try RedisConnection(
-        target: .node(endpoint), login: login, configuration: configuration, onLoss: onLoss)
+        target: .node(endpoint), login: login, configuration: configuration, timeouts: timeouts, onLoss: onLoss)
     } catch {
       throw RedisFailure(.connection, error.message)
     }
@@ -213,7 +216,7 @@ final class RedisCluster: Sendable {
   }
 
   /// Asks for the slots unless that was done lately or is being done.
-  private func refresh(isCancellable: Bool) async {
+  private func refresh(patience: RedisPatience) async {
     let now = ContinuousClock.now
     let candidates = state.withLock { state -> [RedisAddress.Endpoint] in
       if state.isClosed || state.isRefreshing { return [] }
@@ -231,7 +234,7 @@ final class RedisCluster: Sendable {
     guard !candidates.isEmpty else { return }
     defer { state.withLock { $0.isRefreshing = false } }
     for candidate in candidates.prefix(Self.maximumQuestions) {
-      guard let map = await slots(from: candidate, isCancellable: isCancellable) else { continue }
+      guard let map = await slots(from: candidate, patience: patience) else { continue }
       adopt(map)
       return
     }
@@ -240,10 +243,10 @@ final class RedisCluster: Sendable {
   /// Nodes that one refresh asks at most.
   private static let maximumQuestions = 4
 
-  private func slots(from endpoint: RedisAddress.Endpoint, isCancellable: Bool) async -> RedisSlotMap? {
+  private func slots(from endpoint: RedisAddress.Endpoint, patience: RedisPatience) async -> RedisSlotMap? {
     do throws(RedisFailure) {
       let replies = try await connection(to: endpoint).execute(
-        RedisPipeline("CLUSTER", "SLOTS"), isCancellable: isCancellable)
+        RedisPipeline("CLUSTER", "SLOTS"), patience: patience)
       guard let reply = replies.first else { return nil }
       if case .error = reply { return nil }
       let map = try RedisSlotMap(reply, asked: endpoint, maximumNodes: configuration.maximumNodes)

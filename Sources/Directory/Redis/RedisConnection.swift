@@ -8,10 +8,13 @@ import ServingTypes
 /// pauses; a master behind sentinels is asked for anew each time. Any thread may call.
 final class RedisConnection: Sendable {
   private let core: Core
+  private let timeouts: RedisTimeouts
 
-  /// - Parameter onLoss: called on the connection's thread when the server goes.
+  /// - Parameters:
+  ///   - timeouts: ends the waits of callers with a deadline.
+  ///   - onLoss: called on the connection's thread when the server goes.
   init(
-    target: RedisTarget, login: RedisLogin, configuration: RedisConfiguration,
+    target: RedisTarget, login: RedisLogin, configuration: RedisConfiguration, timeouts: RedisTimeouts,
     onLoss: @escaping @Sendable (RedisFailure) -> Void
   ) throws(ServingError) {
     let core = Core(target: target, login: login, configuration: configuration, onLoss: onLoss)
@@ -19,30 +22,32 @@ final class RedisConnection: Sendable {
       throw ServingError(.resourceExhausted, "no thread can be started for the connection to Redis")
     }
     self.core = core
+    self.timeouts = timeouts
   }
 
   deinit { core.close() }
 
-  var isConnected: Bool { core.state.withLock { $0.phase == .connected } }
-  var pendingCommands: Int { core.state.withLock { $0.pendingCommands } }
+  var isConnected: Bool { core.state.read { $0.phase == .connected } }
+  var pendingCommands: Int { core.state.read { $0.pendingCommands } }
   /// Times that it was opened.
-  var openings: Int { core.state.withLock { $0.openings } }
+  var openings: Int { core.state.read { $0.openings } }
   /// Times that it was opened to a server other than before, or one that was restarted.
-  var possibleLosses: Int { core.state.withLock { $0.possibleLosses } }
+  var possibleLosses: Int { core.state.read { $0.possibleLosses } }
 
   func close() { core.close() }
 
   /// Sends the commands one after the other and returns a reply for each.
-  ///
-  /// - Parameter isCancellable: whether the task's cancellation ends the wait; the commands may be executed all the same.
-  func execute(_ pipeline: RedisPipeline, isCancellable: Bool = true) async throws(RedisFailure) -> [RedisReply] {
-    if isCancellable, Task.isCancelled { throw .cancelled }
+  func execute(
+    _ pipeline: RedisPipeline, patience: RedisPatience = RedisPatience()
+  ) async throws(RedisFailure) -> [RedisReply] {
+    if patience.isCancellable, Task.isCancelled { throw .cancelled }
     let waiter = RedisWaiter()
     try core.submit(RedisJob(pipeline: pipeline, waiter: waiter))
+    if let deadline = patience.deadline { timeouts.end(waiter, at: deadline) }
     let outcome = await withTaskCancellationHandler {
-      await waiter.outcome()
+      await waiter.value()
     } onCancel: {
-      if isCancellable { waiter.resume(.failure(.cancelled)) }
+      if patience.isCancellable { waiter.arrive(.failure(.cancelled)) }
     }
     return try outcome.get()
   }
@@ -103,7 +108,7 @@ final class RedisConnection: Sendable {
         state.phase = .closed
         return state.takeQueue()
       }
-      for job in abandoned { job.waiter.resume(.failure(Self.closed)) }
+      for job in abandoned { job.waiter.arrive(.failure(Self.closed)) }
     }
 
     private static var closed: RedisFailure { RedisFailure(.connection, "the connection to Redis is closed") }
@@ -161,7 +166,7 @@ final class RedisConnection: Sendable {
       }
       if isOpen, isNews { onLoss(loss) }
       let failure = isOpen ? RedisFailure(kind, "Redis at \(target) is away: \(reason)") : Self.closed
-      for job in jobs + abandoned { job.waiter.resume(.failure(failure)) }
+      for job in jobs + abandoned { job.waiter.arrive(.failure(failure)) }
       return isOpen
     }
 
@@ -214,7 +219,7 @@ final class RedisConnection: Sendable {
           if case .error(let message) = reply { loss = loss ?? Self.loss(message, target) }
           replies.append(reply)
         }
-        job.waiter.resume(.success(replies))
+        job.waiter.arrive(.success(replies))
       }
       return loss
     }

@@ -71,9 +71,7 @@ public final class RedisDirectory: BlockDirectory {
     let call = RedisScript.Call(
       .longestPrefixes, keys: [prefix], encoded: arguments.bytes, count: 2 + 3 * holders.count, slot: slot)
     do throws(RedisFailure) {
-      let reply = try await withTimeout(configuration.lookupTimeout) { () async throws(RedisFailure) in
-        try await self.evaluate(call)
-      }
+      let reply = try await evaluate(call, patience: RedisPatience(deadline: start + configuration.lookupTimeout))
       let counts = try Self.counts(reply, expected: 2 + 3 * holders.count)
       var result: [WorkerID: CachedPrefix] = [:]
       for (index, holder) in holders.enumerated() {
@@ -144,7 +142,7 @@ public final class RedisDirectory: BlockDirectory {
       .renewLease, keys: [keys.lease(record.id), keys.roster], arguments: arguments, slot: RedisKeys.workersSlot)
     return try await noting { () async throws(RedisFailure) in
       // A worker that drains says so while its tasks are being cancelled.
-      let reply = try await self.evaluate(call, isCancellable: !record.isDraining)
+      let reply = try await self.evaluate(call, patience: RedisPatience(isCancellable: !record.isDraining))
       guard case .integer(let held) = reply else { throw RedisFailure(unexpected: reply) }
       return held == 1
     }
@@ -155,7 +153,7 @@ public final class RedisDirectory: BlockDirectory {
       .withdrawLease, keys: [keys.lease(reference.id), keys.roster],
       arguments: [reference.id.value, reference.incarnation.description], slot: RedisKeys.workersSlot)
     try await noting { () async throws(RedisFailure) in
-      _ = try await self.evaluate(call, isCancellable: false)
+      _ = try await self.evaluate(call, patience: RedisPatience(isCancellable: false))
     }
   }
 
@@ -238,12 +236,12 @@ public final class RedisDirectory: BlockDirectory {
   }
 
   private func evaluate(
-    _ call: RedisScript.Call, isCancellable: Bool = true
+    _ call: RedisScript.Call, patience: RedisPatience = RedisPatience()
   ) async throws(RedisFailure) -> RedisReply {
-    var reply = try await servers.execute(call.byDigest, isCancellable: isCancellable).first ?? .null
+    var reply = try await servers.execute(call.byDigest, patience: patience).first ?? .null
     // Each node of a cluster learns a script when it first needs it.
     if case .error(let message) = reply, message.hasPrefix("NOSCRIPT") {
-      reply = try await servers.execute(call.byText, isCancellable: isCancellable).first ?? .null
+      reply = try await servers.execute(call.byText, patience: patience).first ?? .null
     }
     if case .error(let message) = reply { throw RedisFailure(reply: message) }
     return reply

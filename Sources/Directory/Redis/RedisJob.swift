@@ -1,3 +1,8 @@
+import ServingTypes
+
+/// What one caller waits for: the replies to its commands, in their order, or why there are none.
+typealias RedisWaiter = Arrival<Result<[RedisReply], RedisFailure>>
+
 /// Commands that one caller waits for.
 struct RedisJob: Sendable {
   var pipeline: RedisPipeline

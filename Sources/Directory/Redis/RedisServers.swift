@@ -10,14 +10,19 @@ enum RedisServers: Sendable {
     _ address: RedisAddress, configuration: RedisConfiguration, onLoss: @escaping @Sendable (RedisFailure) -> Void
   ) throws(ServingError) {
     let login = RedisLogin(address)
+    let timeouts = try RedisTimeouts(resolution: configuration.lookupTimeout / 4)
     func one(_ target: RedisTarget) throws(ServingError) -> RedisServers {
-      .one(try RedisConnection(target: target, login: login, configuration: configuration, onLoss: onLoss))
+      .one(
+        try RedisConnection(
+          target: target, login: login, configuration: configuration, timeouts: timeouts, onLoss: onLoss))
     }
     switch address.servers {
     case .single(let endpoint): self = try one(.server(endpoint))
     case .sentinel(let sentinels, let master): self = try one(.master(sentinels: sentinels, name: master))
     case .cluster(let seeds):
-      self = .cluster(RedisCluster(seeds: seeds, login: login, configuration: configuration, onLoss: onLoss))
+      self = .cluster(
+        RedisCluster(
+          seeds: seeds, login: login, configuration: configuration, timeouts: timeouts, onLoss: onLoss))
     }
   }
 
@@ -39,10 +44,12 @@ enum RedisServers: Sendable {
   }
 
   /// Sends the commands and returns a reply for each.
-  func execute(_ pipeline: RedisPipeline, isCancellable: Bool = true) async throws(RedisFailure) -> [RedisReply] {
+  func execute(
+    _ pipeline: RedisPipeline, patience: RedisPatience = RedisPatience()
+  ) async throws(RedisFailure) -> [RedisReply] {
     switch self {
-    case .one(let connection): try await connection.execute(pipeline, isCancellable: isCancellable)
-    case .cluster(let cluster): try await cluster.execute(pipeline, isCancellable: isCancellable)
+    case .one(let connection): try await connection.execute(pipeline, patience: patience)
+    case .cluster(let cluster): try await cluster.execute(pipeline, patience: patience)
     }
   }
 }
