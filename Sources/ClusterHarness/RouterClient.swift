@@ -27,17 +27,17 @@ public struct RouterClient: Sendable {
     -> ClientAnswer
   {
     let start = ContinuousClock.now
-    return try await Baton_V1_Inference.Client(wrapping: client).generate(
-      request: ClientRequest(message: request), options: .until(start + timeout)
-    ) { response in
-      var answer = ClientAnswer()
-      for try await message in response.messages {
-        answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
-        if message.hasUsage { answer.usage = message.usage }
-        if message.hasRoute { answer.route = message.route }
-        if message.hasTimeline { answer.timeline = message.timeline }
+    return try await withCallDeadline(start + timeout) {
+      try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
+        var answer = ClientAnswer()
+        for try await message in response.messages {
+          answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
+          if message.hasUsage { answer.usage = message.usage }
+          if message.hasRoute { answer.route = message.route }
+          if message.hasTimeline { answer.timeline = message.timeline }
+        }
+        return answer
       }
-      return answer
     }
   }
 
@@ -45,17 +45,17 @@ public struct RouterClient: Sendable {
   public func decode(_ request: Baton_V1_DecodeRequest, timeout: Duration = .seconds(120)) async throws -> ClientAnswer
   {
     let start = ContinuousClock.now
-    return try await Baton_V1_Decode.Client(wrapping: client).decode(
-      request: ClientRequest(message: request), options: .until(start + timeout)
-    ) { response in
-      var answer = ClientAnswer()
-      for try await message in response.messages {
-        answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
-        if message.hasUsage { answer.usage = message.usage }
-        if message.hasRoute { answer.route = message.route }
-        if message.hasTimeline { answer.timeline = message.timeline }
+    return try await withCallDeadline(start + timeout) {
+      try await Baton_V1_Decode.Client(wrapping: client).decode(request) { response in
+        var answer = ClientAnswer()
+        for try await message in response.messages {
+          answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
+          if message.hasUsage { answer.usage = message.usage }
+          if message.hasRoute { answer.route = message.route }
+          if message.hasTimeline { answer.timeline = message.timeline }
+        }
+        return answer
       }
-      return answer
     }
   }
 

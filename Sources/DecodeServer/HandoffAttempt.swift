@@ -45,7 +45,6 @@ struct HandoffAttempt: Sendable {
     on client: ChannelPool.Client, of address: ServerAddress, deadline: ContinuousClock.Instant?
   ) async throws -> PrefillEnd {
     watchdog.arm(for: configuration.connectTimeout, waitingFor: "an answer")
-    let options = CallOptions.until(deadline, on: clock, waitForReady: false)
     return try await withThrowingTaskGroup(of: PrefillEnd?.self) { group in
       group.addTask {
         try await watchdog.watch(askingAfter: configuration.probeAfter) { silence in
@@ -55,7 +54,7 @@ struct HandoffAttempt: Sendable {
       }
       group.addTask {
         try await HandoffCall(open: Baton_V1_PrefillRequest.with { $0.open = open }, receiver: receiver)
-          .run(on: client, options: options, into: Slots(attempt: self))
+          .run(on: client, until: deadline, into: Slots(attempt: self))
       }
       defer { group.cancelAll() }
       guard let end = try await group.next() ?? nil else { throw CancellationError() }

@@ -3,7 +3,7 @@ import ServingTypes
 
 /// GRPCCore's client transport over libgrpc: one target, one connection, kept and renewed by the library.
 ///
-/// Deadlines come from `CallOptions.timeout`. A cancelled task cancels its call. Retries are GRPCCore's, never the
+/// Deadlines come from `CallDeadline` and `CallOptions.timeout`, the earlier first. A cancelled task cancels its call. Retries are GRPCCore's, never the
 /// library's.
 public final class LibGRPCClientTransport: ClientTransport {
   public typealias Bytes = GRPCBytes
@@ -63,7 +63,8 @@ public final class LibGRPCClientTransport: ClientTransport {
     options: CallOptions,
     _ closure: (_ stream: RPCStream<Inbound, Outbound>, _ context: ClientContext) async throws -> Result
   ) async throws -> Result {
-    let call = try startCall(descriptor, timeout: options.timeout)
+    let left = CallDeadline.current.map { ContinuousClock.now.duration(to: $0) }
+    let call = try startCall(descriptor, timeout: [left, options.timeout].compactMap(\.self).min())
     let inbound = ClientInbound(
       call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false,
       maxMessageBytes: options.maxResponseMessageBytes)

@@ -142,12 +142,8 @@ public final class LibGRPCServerTransport: ServerTransport {
   ) async {
     let call = accepted.call
     let descriptor = descriptor(of: accepted.path)
-    var metadata = accepted.metadata
-    if let timeout = accepted.timeout {
-      metadata.replaceOrAddString(timeout.timeoutHeader, forKey: Metadata.timeoutKey)
-    }
     let inbound = ServerInbound(
-      call: call, metadata: metadata, isSingle: descriptor.type.map { !$0.isRequestStreaming } ?? false)
+      call: call, metadata: accepted.metadata, isSingle: descriptor.type.map { !$0.isRequestStreaming } ?? false)
     let outbound = ServerOutbound(
       call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false,
       sendsAhead: configuration.sendsAhead)

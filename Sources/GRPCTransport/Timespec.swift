@@ -18,15 +18,3 @@ extension gpr_timespec {
     return .seconds(left.tv_sec) + .nanoseconds(Int64(left.tv_nsec))
   }
 }
-
-extension Duration {
-  /// The form of the `grpc-timeout` header: at most seven digits and a unit, rounded up, never negative.
-  var timeoutHeader: String {
-    let (seconds, attoseconds) = max(self, .zero).components
-    if seconds < 9_000 {
-      let milliseconds = seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-      return "\(milliseconds)m"
-    }
-    return seconds < 9_000_000 ? "\(seconds)S" : "\(min(seconds / 3600, 9_999_999))H"
-  }
-}

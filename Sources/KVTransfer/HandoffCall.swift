@@ -16,21 +16,25 @@ public struct HandoffCall<Request: HandoffRequest>: Sendable {
     self.configuration = configuration
   }
 
-  /// Runs the call; once.
+  /// Runs the call; once. It fails at once where the sender cannot be reached.
   ///
   /// - Returns: the sender's end.
   /// - Throws: what the sender answered, `dataLoss` when it broke the protocol, and what `destination` throws.
   @discardableResult
   public func run(
-    on client: ChannelPool.Client, options: CallOptions, into destination: some HandoffDestination
+    on client: ChannelPool.Client, until deadline: ContinuousClock.Instant?, into destination: some HandoffDestination
   ) async throws -> PrefillEnd {
     let request = StreamingClientRequest<Request> { try await send(to: $0) }
-    return try await client.bidirectionalStreaming(
-      request: request, descriptor: Request.method, serializer: ProtobufSerializer<Request>(),
-      deserializer: Request.responses, options: options
-    ) { response in
-      defer { control.close() }
-      return try await receive(response.messages, into: destination)
+    var options = CallOptions.defaults
+    options.waitForReady = false
+    return try await withCallDeadline(deadline) {
+      try await client.bidirectionalStreaming(
+        request: request, descriptor: Request.method, serializer: ProtobufSerializer<Request>(),
+        deserializer: Request.responses, options: options
+      ) { response in
+        defer { control.close() }
+        return try await receive(response.messages, into: destination)
+      }
     }
   }
 

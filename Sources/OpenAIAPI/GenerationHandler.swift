@@ -12,11 +12,13 @@ struct GenerationHandler: Sendable {
   func respond(_ call: GenerationCall, _ exchange: HTTPExchange) async throws {
     let arrival = ContinuousClock.now
     let generations = try await open(call, exchange, deadline: requestTimeout.map { arrival + $0 })
-    guard let model = generations.first?.model else { throw APIError.invalid("prompt", "prompt is an empty array") }
+    guard let model = generations.first?.head.model else {
+      throw APIError.invalid("prompt", "prompt is an empty array")
+    }
     let encoder = AnswerEncoder(
       call: call, id: exchange.requestID, created: Int64(Date.now.timeIntervalSince1970), model: model,
       tokenBytes: { token in backend.tokenBytes(model, token) })
-    let promptTokens = generations.map(\.promptTokens)
+    let promptTokens = generations.map(\.head.promptTokens)
     let wantsPromptLogprobs = call.fields.sampling.promptLogprobs != nil
     try call.checkPromptLogprobs(promptTokens: promptTokens.map(\.count))
     var answer = Answer(

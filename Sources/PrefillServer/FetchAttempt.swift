@@ -41,7 +41,7 @@ struct FetchAttempt: Sendable {
   /// - Throws: what the holder answered, `dataLoss` when it broke the protocol, `CancellationError` when it was called off.
   func run(on client: ChannelPool.Client) async throws {
     try await HandoffCall(open: Baton_V1_FetchRequest.with { $0.open = open }, receiver: receiver)
-      .run(on: client, options: .until(fetch.deadline, on: clock, waitForReady: false), into: self)
+      .run(on: client, until: fetch.deadline, into: self)
   }
 
   private var open: Baton_V1_FetchOpen {

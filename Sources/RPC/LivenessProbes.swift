@@ -71,8 +71,9 @@ public final class LivenessProbes: Sendable {
   private func ask(_ address: ServerAddress, _ purpose: ChannelPool.Purpose) async -> Bool {
     do {
       let response = try await channels.withClient(of: address, for: purpose) { client in
-        try await Grpc_Health_V1_Health.Client(wrapping: client).check(
-          .with { $0.service = HealthService.liveness }, options: .until(clock.now + timeout, on: clock))
+        try await withCallDeadline(clock.now + timeout) {
+          try await Grpc_Health_V1_Health.Client(wrapping: client).check(.with { $0.service = HealthService.liveness })
+        }
       }
       return response.status != .notServing
     } catch let error as RPCError {

@@ -22,12 +22,13 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
     let bytes = asked.prompt.bytes
     guard router.bodies.take(bytes) else { throw router.bodies.refusal(retryAfter: .seconds(1)) }
     defer { router.bodies.give(bytes) }
-    let generation = try await router.generate(asked)
-    var message = Baton_V1_GenerateResponse()
-    message.requestID = generation.requestID.value
-    message.model = generation.model
-    message.promptTokenIds = wireTokens(generation.promptTokens)
-    for try await update in generation.updates {
+    try await router.generate(asked) { update, head in
+      var message = Baton_V1_GenerateResponse()
+      if let head {
+        message.requestID = head.requestID.value
+        message.model = head.model
+        message.promptTokenIds = wireTokens(head.promptTokens)
+      }
       message.promptLogprobs = update.promptLogprobs.map { Baton_V1_Token($0) }
       message.outputs = update.outputs.map { Baton_V1_Output($0) }
       if let usage = update.usage { message.usage = Baton_V1_Usage(usage) }
@@ -36,7 +37,6 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
         if let timeline = update.timeline { message.timeline = Baton_V1_Timeline(timeline) }
       }
       try await response.write(message)
-      message = Baton_V1_GenerateResponse()
     }
   }
 

@@ -6,26 +6,21 @@ public struct ServingClock: Sendable {
   }
 
   private let source: Source?
-  /// What calls' timeouts are longer by than their deadlines say: GRPCCore waits for them in real time, so in a simulation they
-  /// must never run out by themselves, and the transport, which keeps the deadlines, takes it off again.
-  public let callAllowance: Duration
 
   /// The machine's clock.
   public static let continuous = ServingClock()
 
   private init() {
     source = nil
-    callAllowance = .zero
   }
 
   /// - Parameters:
   ///   - sleep: returns at the given time, or throws `CancellationError` once its task is cancelled.
   public init(
     now: @escaping @Sendable () -> ContinuousClock.Instant,
-    sleep: @escaping @Sendable (ContinuousClock.Instant) async throws -> Void, callAllowance: Duration = .zero
+    sleep: @escaping @Sendable (ContinuousClock.Instant) async throws -> Void
   ) {
     source = Source(now: now, sleep: sleep)
-    self.callAllowance = callAllowance
   }
 
   public var now: ContinuousClock.Instant { source?.now() ?? .now }

@@ -56,9 +56,11 @@ struct InferenceServiceTests {
       var request = Baton_V1_GenerateRequest()
       request.text = "tell me something"
       request.sampling.maxTokens = 2
-      for options in [CallOptions.until(start + .seconds(500)), .defaults] {
-        try await Baton_V1_Inference.Client(wrapping: client).generate(request, options: options) { response in
-          for try await _ in response.messages {}
+      for deadline in [start + .seconds(500), nil] {
+        try await withCallDeadline(deadline) {
+          try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
+            for try await _ in response.messages {}
+          }
         }
       }
     }

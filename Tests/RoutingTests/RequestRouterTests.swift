@@ -14,9 +14,9 @@ struct RequestRouterTests {
       request.priority = -4
       request.explain = true
       let generation = try await harness.router.generate(request)
-      #expect(generation.requestID == RequestID("my-id"))
-      #expect(generation.model == "bytes")
-      #expect(generation.promptTokens.first == 256)
+      #expect(generation.head.requestID == RequestID("my-id"))
+      #expect(generation.head.model == "bytes")
+      #expect(generation.head.promptTokens.first == 256)
       generation.updates.cancel()
       let answer = try await harness.answer(request)
       try harness.check(answer, request)
@@ -231,7 +231,7 @@ struct RequestRouterTests {
       }
       #expect(
         tokens
-          == ScriptedWorker.answer(prompt: generation.promptTokens, sample: 0, seed: 7, count: 2000))
+          == ScriptedWorker.answer(prompt: generation.head.promptTokens, sample: 0, seed: 7, count: 2000))
     }
   }
 

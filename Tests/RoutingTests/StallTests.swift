@@ -92,7 +92,7 @@ struct StallTests {
         tokens += update.outputs.flatMap { $0.tokens.map(\.id) }
         if tokens.count == 20 { try await Task.sleep(for: .seconds(2)) }
       }
-      #expect(tokens == ScriptedWorker.answer(prompt: generation.promptTokens, sample: 0, seed: 7, count: 400))
+      #expect(tokens == ScriptedWorker.answer(prompt: generation.head.promptTokens, sample: 0, seed: 7, count: 400))
       #expect(worker.requests.count == 1)
     }
   }

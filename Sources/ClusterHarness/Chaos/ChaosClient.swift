@@ -38,20 +38,20 @@ struct ChaosClient: Sendable {
       $0.sampling = Baton_V1_SamplingParameters(call.sampling)
     }
     try await withGRPCClient(transport: try LibGRPCClientTransport(target: target)) { client in
-      try await Baton_V1_Inference.Client(wrapping: client).generate(
-        request, options: .until(.now + timeout)
-      ) { response in
-        var answer = ChaosAnswer(samples: call.sampling.n)
-        for try await message in response.messages {
-          for output in message.outputs where Int(output.sample) < answer.samples.count {
-            answer.samples[Int(output.sample)].text += output.text
-            switch output.finishReason {
-            case .stop: answer.samples[Int(output.sample)].finish = "stop"
-            case .length: answer.samples[Int(output.sample)].finish = "length"
-            case .unspecified, .UNRECOGNIZED: break
+      try await withCallDeadline(.now + timeout) {
+        try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
+          var answer = ChaosAnswer(samples: call.sampling.n)
+          for try await message in response.messages {
+            for output in message.outputs where Int(output.sample) < answer.samples.count {
+              answer.samples[Int(output.sample)].text += output.text
+              switch output.finishReason {
+              case .stop: answer.samples[Int(output.sample)].finish = "stop"
+              case .length: answer.samples[Int(output.sample)].finish = "length"
+              case .unspecified, .UNRECOGNIZED: break
+              }
             }
+            if !read(answer) { return }
           }
-          if !read(answer) { return }
         }
       }
     }

@@ -51,16 +51,18 @@ struct SelfTest: Sendable {
     request.expectedIncarnation = worker.incarnation.value
     let message = request
     let (tokens, isFinished) = try await channels.withClient(of: address, for: .tokens) { client in
-      try await Baton_V1_Decode.Client(wrapping: client).decode(message, options: .until(deadline)) { response in
-        var tokens = 0
-        var isFinished = false
-        for try await part in response.messages {
-          for output in part.outputs {
-            tokens += output.tokens.count
-            isFinished = output.finishReason == .length
+      try await withCallDeadline(deadline) {
+        try await Baton_V1_Decode.Client(wrapping: client).decode(message) { response in
+          var tokens = 0
+          var isFinished = false
+          for try await part in response.messages {
+            for output in part.outputs {
+              tokens += output.tokens.count
+              isFinished = output.finishReason == .length
+            }
           }
+          return (tokens, isFinished)
         }
-        return (tokens, isFinished)
       }
     }
     guard tokens == Self.newTokens, isFinished else {
@@ -107,7 +109,7 @@ struct SelfTest: Sendable {
         creditWindow: 1, blockBytes: engine.layout.blockBytes(), layerCount: engine.layout.groups[0].layers.count,
         vocabularySize: engine.vocabularySize, samples: samples))
     try await channels.withClient(of: address, for: .blocks) { client in
-      _ = try await call.run(on: client, options: .until(deadline), into: Scratch(expected: expected))
+      _ = try await call.run(on: client, until: deadline, into: Scratch(expected: expected))
     }
   }
 

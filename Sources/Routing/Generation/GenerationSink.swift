@@ -1,18 +1,40 @@
 import ServingTypes
 
-/// The feeding end of `GenerationUpdates`.
+/// Where a request's updates go: into a sequence that a client's task reads, or straight into what writes to the client.
 public struct GenerationSink: Sendable {
-  let channel: BoundedChannel<GenerationUpdate>
+  enum Destination: Sendable {
+    case channel(BoundedChannel<GenerationUpdate>)
+    case delivery(GenerationDelivery)
+  }
+
+  let destination: Destination
 
   /// Waits while the consumer is behind.
   /// - Throws: `cancelled` when the consumer is gone.
-  public func send(_ update: GenerationUpdate) async throws(ServingError) { try await channel.send(update) }
+  public func send(_ update: GenerationUpdate) async throws(ServingError) {
+    switch destination {
+    case .channel(let channel): try await channel.send(update)
+    case .delivery(let delivery): try await delivery.send(update)
+    }
+  }
 
   /// Ends the sequence. What was sent before is still delivered.
-  public func finish(throwing error: ServingError? = nil) { channel.finish(throwing: error) }
+  public func finish(throwing error: ServingError? = nil) {
+    if case .channel(let channel) = destination { channel.finish(throwing: error) }
+  }
 
   /// Returns when the consumer is gone, or the sequence was finished, or the task is cancelled.
-  public func waitForCancellation() async { await channel.waitForClose() }
+  public func waitForCancellation() async {
+    switch destination {
+    case .channel(let channel): await channel.waitForClose()
+    case .delivery(let delivery): await delivery.givenUp.wait()
+    }
+  }
 
-  public var isCancelled: Bool { channel.isCancelled }
+  public var isCancelled: Bool {
+    switch destination {
+    case .channel(let channel): channel.isCancelled
+    case .delivery(let delivery): delivery.failure != nil
+    }
+  }
 }

@@ -11,7 +11,7 @@ public struct GenerationUpdates: AsyncSequence, Sendable {
   /// A sequence and the end that feeds it. At most `capacity` updates wait between the two.
   public static func makeStream(capacity: Int = 8) -> (updates: GenerationUpdates, sink: GenerationSink) {
     let channel = BoundedChannel<GenerationUpdate>(capacity: capacity)
-    return (GenerationUpdates(consumer: Consumer(channel: channel)), GenerationSink(channel: channel))
+    return (GenerationUpdates(consumer: Consumer(channel: channel)), GenerationSink(destination: .channel(channel)))
   }
 
   public func cancel() { consumer.channel.cancel() }

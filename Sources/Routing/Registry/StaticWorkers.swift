@@ -37,10 +37,12 @@ final class StaticWorkers: Sendable {
   private func describe(_ address: ServerAddress, round: Int) async throws -> WorkerRecord {
     let deadline = clock.now + timeout
     return try await channels.withClient(of: address, for: .tokens) { client in
-      let worker = Baton_V1_Worker.Client(wrapping: client)
-      let description = try await worker.describe(Baton_V1_DescribeRequest(), options: .until(deadline, on: clock))
-      let statistics = try await worker.statistics(Baton_V1_StatisticsRequest(), options: .until(deadline, on: clock))
-      return try WorkerRecord(description, statistics, address: address, sequence: round)
+      try await withCallDeadline(deadline) {
+        let worker = Baton_V1_Worker.Client(wrapping: client)
+        let description = try await worker.describe(Baton_V1_DescribeRequest())
+        let statistics = try await worker.statistics(Baton_V1_StatisticsRequest())
+        return try WorkerRecord(description, statistics, address: address, sequence: round)
+      }
     }
   }
 }

@@ -11,6 +11,7 @@ final class DecodeStream: Sendable {
     var prefillFailures: [PrefillFailure] = []
     var hasAnswered = false
     var isAccepted = false
+    var isDelivering = false
   }
 
   /// Failures of prefill workers that are remembered of one request.
@@ -29,6 +30,9 @@ final class DecodeStream: Sendable {
 
   /// Whether the worker took the present stream on, however it ended: it was reached.
   var isAccepted: Bool { state.withLock { $0.isAccepted } }
+
+  /// Whether the client has all of `progress`: not where its taking of an update was broken off.
+  var isDelivered: Bool { state.withLock { !$0.isDelivering } }
 
   /// Prefill workers that could not help, over all the streams.
   var prefillFailures: [PrefillFailure] { state.withLock { $0.prefillFailures } }
@@ -51,12 +55,12 @@ final class DecodeStream: Sendable {
   ///   - onPrefillFailure: called for each prefill worker that could not help it.
   /// - Throws: what ended the stream early, or `internalError` when it ended well before the samples did.
   func run(
-    _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client, options: CallOptions,
+    _ message: Baton_V1_DecodeRequest, on client: ChannelPool.Client,
     into sink: GenerationSink, silence: StreamSilence, onFirst: @escaping @Sendable () -> Void,
     onPrefillFailure: @escaping @Sendable (PrefillFailure) -> Void
   ) async throws {
     try await Baton_V1_Decode.Client(wrapping: client).decode(
-      request: ClientRequest(message: message), options: options
+      request: ClientRequest(message: message)
     ) { response in
       if case .success = response.accepted { self.state.withLock { $0.isAccepted = true } }
       for try await part in response.messages {
@@ -64,7 +68,10 @@ final class DecodeStream: Sendable {
         for failure in self.takeFailures(part) { onPrefillFailure(failure) }
         let (news, isFirst) = try self.take(part)
         if isFirst { onFirst() }
-        if !news.outputs.isEmpty || !news.promptLogprobs.isEmpty { try await sink.send(news) }
+        if !news.outputs.isEmpty || !news.promptLogprobs.isEmpty {
+          try await sink.send(news)
+          self.state.withLock { $0.isDelivering = false }
+        }
         silence.begin()
       }
     }
@@ -96,6 +103,7 @@ final class DecodeStream: Sendable {
       if part.hasUsage { state.summary.usage = GenerationUsage(part.usage) }
       if let route { state.summary.route = route }
       if part.hasTimeline { state.summary.timeline = GenerationTimeline(part.timeline) }
+      state.isDelivering = !news.outputs.isEmpty || !news.promptLogprobs.isEmpty
       let isFirst = !state.hasAnswered && !outputs.isEmpty
       if isFirst { state.hasAnswered = true }
       return (news, isFirst)

@@ -56,6 +56,8 @@ struct GenerationRun {
         continue
       }
       guard let error = await attempt(decision) else { return try await sink.send(summary(decision)) }
+      // The client lacks what nobody would send again.
+      guard stream.isDelivered else { throw error }
       // Everything was delivered; only the summary is missing.
       if stream.progress.isComplete { return try await sink.send(summary(decision)) }
       // One that refused it, or that another life has taken the place of, has not helped.
@@ -103,21 +105,22 @@ struct GenerationRun {
         throw ServingError(.unavailable, "worker '\(worker.reference.id)' has no usable address")
       }
       let silence = StreamSilence(clock: clock)
-      try await withThrowingTaskGroup(of: Void.self) { [clock, metrics, watch, channels, stream, request, sink] group in
+      try await withThrowingTaskGroup(of: Void.self) { [metrics, watch, channels, stream, request, sink] group in
         group.addTask {
           do {
-            try await watch.run(silence, of: worker.reference, at: address)
+            try await watch.watch(silence, of: worker.reference, at: address, until: request.deadline)
           } catch let error as ServingError {
-            metrics.stalledStream()
+            if error.code == .unavailable { metrics.stalledStream() }
             throw error
           }
         }
         group.addTask {
           try await channels.withClient(of: address, for: .tokens) { client in
-            try await stream.run(
-              message, on: client, options: .until(request.deadline, on: clock), into: sink, silence: silence,
-              onFirst: onFirst,
-              onPrefillFailure: onPrefillFailure)
+            try await withCallDeadline(request.deadline) {
+              try await stream.run(
+                message, on: client, into: sink, silence: silence, onFirst: onFirst,
+                onPrefillFailure: onPrefillFailure)
+            }
           }
         }
         defer { group.cancelAll() }

@@ -17,6 +17,8 @@ package struct PreparedRequest: Sendable {
   /// Of the prompt's full blocks, by block size.
   package var hashes: [Int: [BlockHash]]
 
+  var head: GenerationHead { GenerationHead(requestID: id, model: model, promptTokens: prompt) }
+
   /// Log-probabilities of a prompt's own tokens at most: a worker holds them until the prompt is computed.
   static let maximumPromptLogprobs = 1 << 18
 

@@ -29,6 +29,8 @@ public final class RequestRouter: Sendable {
   private let jobs: AsyncStream<GenerationJob>
   private let jobsInput: AsyncStream<GenerationJob>.Continuation
   private let state = Lock(State())
+  /// Given when requests under way can't be finished.
+  private let givenUp = Signal()
 
   public let registry: WorkerRegistry
   /// Of whatever face of the router a request came by.
@@ -81,18 +83,25 @@ public final class RequestRouter: Sendable {
   public func run() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.registry.run() }
+      group.addTask { await self.watch.run() }
       // Whoever waits where requests come in is not woken on another thread.
       if let executor {
         await withTaskExecutorPreference(executor) {
-          for await job in jobs { group.addTask(executorPreference: executor) { await self.carry(job) } }
+          for await job in jobs { group.addTask(executorPreference: executor) { await self.serve(job) } }
         }
       } else {
         // A preference for none is not the caller's preference, which tasks inherit.
-        for await job in jobs { group.addTask { await self.carry(job) } }
+        for await job in jobs { group.addTask { await self.serve(job) } }
       }
-      jobsInput.finish()
+      giveUp()
       group.cancelAll()
     }
+  }
+
+  /// Nothing that is under way, or comes yet, will be carried on.
+  private func giveUp() {
+    givenUp.give()
+    jobsInput.finish()
   }
 
   public var models: [ModelInformation] { served.map(\.information) }
@@ -119,7 +128,7 @@ public final class RequestRouter: Sendable {
     await waitUntilIdle(until: clock.now + timeout)
     guard inFlight > 0 else { return }
     logger.warning("gave requests up", metadata: ["requests": "\(inFlight)"])
-    jobsInput.finish()
+    giveUp()
     await waitUntilIdle(until: clock.now + Self.farewell)
   }
 
@@ -148,23 +157,42 @@ public final class RequestRouter: Sendable {
   ///   request.
   public func generate(_ request: GenerationRequest) async throws(ServingError) -> RoutedGeneration {
     let start = clock.now
-    let prepared: PreparedRequest
-    do throws(ServingError) {
-      try admit()
-      prepared = try await prepare(request, now: start)
-    } catch {
-      metrics.finished(error.code.rawValue, seconds: start.duration(to: clock.now).inSeconds)
-      throw error
-    }
+    let prepared = try await admit(request, now: start)
     let (updates, sink) = GenerationUpdates.makeStream(capacity: configuration.updateBacklog)
     guard case .enqueued = jobsInput.yield(GenerationJob(request: prepared, sink: sink)) else {
       state.withLock { $0.inFlight -= 1 }
       metrics.finished(ServingError.Code.unavailable.rawValue, seconds: start.duration(to: clock.now).inSeconds)
-      throw ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
+      throw shuttingDown
     }
     try await updates.waitForFirst()
-    return RoutedGeneration(
-      requestID: prepared.id, model: prepared.model, promptTokens: prepared.prompt, updates: updates)
+    return RoutedGeneration(head: prepared.head, updates: updates)
+  }
+
+  /// Routes a request and carries it to its end in the caller's task, which is a queue and a task switch less for each
+  /// token than a sequence of its updates.
+  ///
+  /// - Parameter deliver: called with each update, one at a time, and with the head beside the first; the request waits for it.
+  /// - Throws: what `deliver` throws, which ends the request; otherwise as the other `generate`, at any time until the end.
+  public func generate(
+    _ request: GenerationRequest, deliver: @escaping @Sendable (GenerationUpdate, GenerationHead?) async throws -> Void
+  ) async throws {
+    let prepared = try await admit(request, now: clock.now)
+    let isFirst = Lock(true)
+    let delivery = GenerationDelivery(givenUp: givenUp) { update in
+      let opens = isFirst.withLock { isFirst in
+        defer { isFirst = false }
+        return isFirst
+      }
+      try await deliver(update, opens ? prepared.head : nil)
+    }
+    if let failure = await carry(prepared, into: GenerationSink(destination: .delivery(delivery))) {
+      if failure.code == .cancelled, let error = delivery.failure { throw error }
+      throw failure
+    }
+  }
+
+  private var shuttingDown: ServingError {
+    ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
   }
 
   /// The prompt's tokens, as a request with it would have them.
@@ -177,6 +205,18 @@ public final class RequestRouter: Sendable {
     try admit()
     defer { state.withLock { $0.inFlight -= 1 } }
     return try await promptThreads.run { () throws(ServingError) in try model.tokenize(prompt, isPlain: isPlain) }
+  }
+
+  private func admit(
+    _ request: GenerationRequest, now start: ContinuousClock.Instant
+  ) async throws(ServingError) -> PreparedRequest {
+    do throws(ServingError) {
+      try admit()
+      return try await prepare(request, now: start)
+    } catch {
+      metrics.finished(error.code.rawValue, seconds: start.duration(to: clock.now).inSeconds)
+      throw error
+    }
   }
 
   /// Of an admitted request, whose place is given up where it is no good.
@@ -200,9 +240,7 @@ public final class RequestRouter: Sendable {
 
   private func admit() throws(ServingError) {
     let refusal = state.withLock { state -> ServingError? in
-      if state.isDraining {
-        return ServingError(.unavailable, "the router is shutting down", retryAfter: configuration.retryAfter)
-      }
+      if state.isDraining || givenUp.isGiven { return shuttingDown }
       if state.inFlight >= configuration.maximumInFlight {
         return ServingError(
           .resourceExhausted, "\(state.inFlight) requests are under way, which is the limit",
@@ -214,14 +252,19 @@ public final class RequestRouter: Sendable {
     if let refusal { throw refusal }
   }
 
-  private func carry(_ job: GenerationJob) async {
+  private func serve(_ job: GenerationJob) async {
+    job.sink.finish(throwing: await carry(job.request, into: job.sink))
+  }
+
+  /// - Returns: why it did not come to its end.
+  private func carry(_ request: PreparedRequest, into sink: GenerationSink) async -> ServingError? {
     let start = clock.now
     let run = GenerationRun(
-      request: job.request, sink: job.sink, planner: planner, channels: channels, watch: watch,
+      request: request, sink: sink, planner: planner, channels: channels, watch: watch,
       configuration: configuration, metrics: metrics, logger: logger, clock: clock)
     var failure = await withTaskGroup(of: ServingError?.self) { group in
       group.addTask { [run] in
-        await TraceContext.$current.withValue(job.request.trace) {
+        await TraceContext.$current.withValue(request.trace) {
           var run = run
           do throws(ServingError) {
             try await run.run()
@@ -230,7 +273,7 @@ public final class RequestRouter: Sendable {
         }
       }
       group.addTask {
-        await job.sink.waitForCancellation()
+        await sink.waitForCancellation()
         return ServingError(.cancelled, "the client went away")
       }
       let first = await group.next()
@@ -238,7 +281,7 @@ public final class RequestRouter: Sendable {
       await group.waitForAll()
       return first ?? nil
     }
-    if failure?.code == .cancelled, isDraining, !job.sink.isCancelled {
+    if failure?.code == .cancelled, isDraining, !sink.isCancelled {
       failure = ServingError(
         .unavailable, "the router is shutting down and can't finish the request", retryAfter: configuration.retryAfter)
     }
@@ -249,10 +292,10 @@ public final class RequestRouter: Sendable {
     logger.debug(
       "request ended",
       metadata: [
-        "request_id": "\(job.request.id)", "trace_id": "\(job.request.trace.traceID)",
+        "request_id": "\(request.id)", "trace_id": "\(request.trace.traceID)",
         "status": "\(failure?.code.rawValue ?? "ok")",
       ])
     metrics.finished(failure?.code.rawValue ?? "ok", seconds: start.duration(to: clock.now).inSeconds)
-    job.sink.finish(throwing: failure)
+    return failure
   }
 }

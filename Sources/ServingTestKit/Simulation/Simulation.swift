@@ -41,8 +41,6 @@ public final class Simulation: Sendable {
   }
 
   private static let epoch = ContinuousClock.now
-  /// Far longer than any simulation takes in real time.
-  private static let callAllowance = Duration.seconds(3600)
   private static let mostSteps = 4_000_000
 
   private let state: Lock<State>
@@ -62,8 +60,7 @@ public final class Simulation: Sendable {
   public var elapsed: Duration { now - Self.epoch }
 
   public var clock: ServingClock {
-    ServingClock(
-      now: { [self] in now }, sleep: { [self] in try await sleep(until: $0) }, callAllowance: Self.callAllowance)
+    ServingClock(now: { [self] in now }, sleep: { [self] in try await sleep(until: $0) })
   }
 
   /// Runs `action` at the given time, on no task.

@@ -114,7 +114,8 @@ struct EmbeddedProcess {
     transcript.start()
     let generation = try await router.generate(request)
     transcript.begin(
-      requestID: generation.requestID.value, model: generation.model, promptTokens: generation.promptTokens)
+      requestID: generation.head.requestID.value, model: generation.head.model,
+      promptTokens: generation.head.promptTokens)
     for try await update in generation.updates { try show(transcript.append(update)) }
     return transcript
   }

@@ -46,8 +46,10 @@ final class ScriptedRouter: Sendable {
         let (updates, sink) = GenerationUpdates.makeStream()
         self.enqueue.yield((request, sink))
         return RoutedGeneration(
-          requestID: request.id ?? .random(), model: request.model.isEmpty ? "smol" : request.model,
-          promptTokens: [5, 6, 7], updates: updates)
+          head: GenerationHead(
+            requestID: request.id ?? .random(), model: request.model.isEmpty ? "smol" : request.model,
+            promptTokens: [5, 6, 7]),
+          updates: updates)
       },
       models: { Self.models },
       tokenBytes: { _, token in Self.bytes(of: token) },

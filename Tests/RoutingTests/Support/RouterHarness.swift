@@ -64,27 +64,30 @@ struct RouterHarness {
       prompt: .text(text), sampling: SamplingParameters(seed: seed, maxTokens: maxTokens, n: n))
   }
 
-  /// Runs a request to its end.
+  /// Runs a request to its end, in the caller's task.
   func answer(_ request: GenerationRequest) async throws -> Answer {
-    let generation = try await router.generate(request)
     let n = request.sampling.n
-    var answer = Answer(
-      tokens: Array(repeating: [], count: n), texts: Array(repeating: "", count: n),
-      finishes: Array(repeating: nil, count: n))
-    for try await update in generation.updates {
-      answer.updates += 1
-      #expect(update.promptLogprobs.isEmpty || answer.tokens.allSatisfy(\.isEmpty), "the prompt comes first")
-      answer.promptLogprobs += update.promptLogprobs
-      for output in update.outputs {
-        #expect(answer.finishes[output.sample] == nil, "nothing comes after a sample's end")
-        answer.tokens[output.sample] += output.tokens.map(\.id)
-        answer.texts[output.sample] += output.text
-        answer.finishes[output.sample] = output.finish
+    let answer = Lock(
+      Answer(
+        tokens: Array(repeating: [], count: n), texts: Array(repeating: "", count: n),
+        finishes: Array(repeating: nil, count: n)))
+    try await router.generate(request) { update, head in
+      answer.withLock { answer in
+        #expect((head == nil) == (answer.updates > 0), "the head comes with the first update")
+        answer.updates += 1
+        #expect(update.promptLogprobs.isEmpty || answer.tokens.allSatisfy(\.isEmpty), "the prompt comes first")
+        answer.promptLogprobs += update.promptLogprobs
+        for output in update.outputs {
+          #expect(answer.finishes[output.sample] == nil, "nothing comes after a sample's end")
+          answer.tokens[output.sample] += output.tokens.map(\.id)
+          answer.texts[output.sample] += output.text
+          answer.finishes[output.sample] = output.finish
+        }
+        if let usage = update.usage { answer.usage = usage }
+        if let route = update.route { answer.route = route }
       }
-      if let usage = update.usage { answer.usage = usage }
-      if let route = update.route { answer.route = route }
     }
-    return answer
+    return answer.withLock { $0 }
   }
 
   /// Whether the answer is what an undisturbed worker would have given.

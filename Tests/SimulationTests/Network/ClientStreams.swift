@@ -51,9 +51,7 @@ final class ClientOutbound: ClosableRPCWriterProtocol, Sendable {
 
   func write(_ element: Element) async throws {
     switch element {
-    case .metadata(var metadata):
-      // The network keeps the deadline; GRPCCore's own timer would run in real time.
-      metadata.removeAllValues(forKey: "grpc-timeout")
+    case .metadata(let metadata):
       head.withLock { [metadata] head in head = metadata }
     case .message(let bytes):
       let parts = takeHead() + [.message(bytes)]

@@ -79,8 +79,9 @@ final class SimulatedNetwork: Sendable {
     }
   }
 
-  func open(_ descriptor: MethodDescriptor, timeout: Duration?, on connection: SimulatedConnection) -> SimulatedCall {
-    let deadline = timeout.map { clock.now + ($0 - clock.callAllowance) }
+  func open(
+    _ descriptor: MethodDescriptor, until deadline: ContinuousClock.Instant?, on connection: SimulatedConnection
+  ) -> SimulatedCall {
     let call = SimulatedCall(descriptor: descriptor, connection: connection, window: window, deadline: deadline)
     connection.add(call)
     state.withLock { state in
