@@ -7,10 +7,10 @@ public final class Cluster: Sendable {
   public let configuration: ClusterConfiguration
   /// These and all others that end with the cluster.
   public let processes: LocalProcesses
-  public let redis: ClusterMember
-  public let routers: [ClusterMember]
-  public let prefill: [ClusterMember]
-  public let decode: [ClusterMember]
+  public let redis: LocalProcess
+  public let routers: [LocalProcess]
+  public let prefill: [LocalProcess]
+  public let decode: [LocalProcess]
 
   /// Runs `body` with a cluster that is ready, and ends it. After a failure the logs are kept, and the error says where.
   public static func run<Result: Sendable>(
@@ -36,7 +36,7 @@ public final class Cluster: Sendable {
       arguments: [
         "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", processes.folder,
       ] + configuration.arguments(.redis, 0))
-    func members(_ role: ClusterMember.Role, _ count: Int) -> [ClusterMember] {
+    func members(_ role: LocalProcess.Role, _ count: Int) -> [LocalProcess] {
       (0..<count).map { index in
         let name = "\(role.rawValue)-\(index)"
         let given = configuration.arguments(role, index)
@@ -52,8 +52,8 @@ public final class Cluster: Sendable {
     decode = members(.decode, configuration.decode)
   }
 
-  public var workers: [ClusterMember] { prefill + decode }
-  public var members: [ClusterMember] { [redis] + routers + workers }
+  public var workers: [LocalProcess] { prefill + decode }
+  public var members: [LocalProcess] { [redis] + routers + workers }
 
   /// Starts everything and waits until every router sees every worker.
   private func start() async throws {
@@ -84,7 +84,7 @@ public final class Cluster: Sendable {
   }
 
   /// What a router or worker exposes now.
-  public func metrics(of member: ClusterMember) async throws -> MetricsSnapshot {
+  public func metrics(of member: LocalProcess) async throws -> MetricsSnapshot {
     let answer = try await HTTPClient(address: member.http, timeout: Self.answerTimeout).get("/metrics")
     guard answer.status == 200 else {
       throw ServingError(.unavailable, "\(member.name) answers /metrics with \(answer.status)")

@@ -13,7 +13,7 @@ public struct ClusterConfiguration: Sendable {
   /// What all of Baton's processes serve: `["--simulate", "8b"]`, or a real model.
   public var model: [String]
   /// More arguments of one process, by its role and its number among them, from 0.
-  public var arguments: @Sendable (ClusterMember.Role, Int) -> [String] = { _, _ in [] }
+  public var arguments: @Sendable (LocalProcess.Role, Int) -> [String] = { _, _ in [] }
   /// Logs stay where they are even if all went well.
   public var keepsLogs = false
 

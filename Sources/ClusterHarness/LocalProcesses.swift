@@ -6,7 +6,7 @@ public final class LocalProcesses: Sendable {
   /// Of the logs; every process's `HOME`.
   public let folder: String
   private let guardian: ProcessGuardian
-  private let members: Lock<[ClusterMember]> = Lock([])
+  private let processes: Lock<[LocalProcess]> = Lock([])
 
   /// Runs `body`, and ends every process that it added. After a failure the logs are kept, and the error says where.
   public static func run<Result: Sendable>(
@@ -38,20 +38,20 @@ public final class LocalProcesses: Sendable {
   ///   - role: nil for one that is no part of a cluster.
   ///   - environment: what it has besides `PATH` and `HOME`.
   public func add(
-    _ name: String, role: ClusterMember.Role? = nil, executable: String, arguments: [String],
+    _ name: String, role: LocalProcess.Role? = nil, executable: String, arguments: [String],
     environment: [String: String] = [:]
-  ) -> ClusterMember {
-    let member = ClusterMember(
+  ) -> LocalProcess {
+    let process = LocalProcess(
       name, role: role, executable: executable, arguments: arguments, environment: environment, folder: folder,
       guardian: guardian)
-    members.withLock { $0.append(member) }
-    return member
+    processes.withLock { $0.append(process) }
+    return process
   }
 
   private func stop(keepsLogs: Bool) async {
-    let members = members.withLock { $0 }
-    for member in members { member.kill() }
-    for member in members { try? await member.waitForExit(timeout: .seconds(10)) }
+    let processes = processes.withLock { $0 }
+    for process in processes { process.kill() }
+    for process in processes { try? await process.waitForExit(timeout: .seconds(10)) }
     guardian.end()
     if !keepsLogs { try? FileManager.default.removeItem(atPath: folder) }
   }

@@ -14,19 +14,19 @@ struct ClusterTests {
       let server = try await processes.serve(arguments: ["--no-enable-prefix-caching", "--no-enable-spec-decode"])
       return try await server.withClient { client in
         var answers: [Answer] = []
-        for request in requests { answers.append(try await ClusterMember.generate(request, over: client)) }
+        for request in requests { answers.append(try await LocalProcess.generate(request, over: client)) }
         return answers
       }
     }
   }
 
   private func concurrently(
-    _ requests: [Baton_V1_GenerateRequest], on worker: ClusterMember
+    _ requests: [Baton_V1_GenerateRequest], on worker: LocalProcess
   ) async throws -> [Answer] {
     try await worker.withClient { client in
       try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
         for (index, request) in requests.enumerated() {
-          group.addTask { (index, try await ClusterMember.generate(request, over: client)) }
+          group.addTask { (index, try await LocalProcess.generate(request, over: client)) }
         }
         var answers = [Answer](repeating: Answer(), count: requests.count)
         for try await (index, answer) in group { answers[index] = answer }
@@ -200,11 +200,11 @@ struct ClusterTests {
             group.addTask {
               if index % 2 == 0 {
                 // Breaks off after some tokens.
-                _ = try? await ClusterMember.generate(request, over: client) { $0 < index * 3 }
+                _ = try? await LocalProcess.generate(request, over: client) { $0 < index * 3 }
               } else {
                 // Is cancelled at some moment, before or after the first token.
                 await withTaskGroup(of: Void.self) { race in
-                  race.addTask { _ = try? await ClusterMember.generate(request, over: client) }
+                  race.addTask { _ = try? await LocalProcess.generate(request, over: client) }
                   race.addTask { try? await Task.sleep(for: .milliseconds(37 * index)) }
                   await race.next()
                   race.cancelAll()
@@ -352,7 +352,7 @@ struct ClusterTests {
         if tokens >= 8 { isStreaming.withLock { $0 = true } }
         return true
       }
-      let stopped = Lock<ClusterMember?>(nil)
+      let stopped = Lock<LocalProcess?>(nil)
       try await waitUntil("the generating worker is stopped") {
         guard isStreaming.withLock({ $0 }) else { return false }
         for worker in cluster.decode where try await worker.statistics().runningSequences > 0 {

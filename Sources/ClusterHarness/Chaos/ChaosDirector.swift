@@ -61,7 +61,7 @@ struct ChaosDirector: Sendable {
     }
   }
 
-  private func begin(_ member: ClusterMember) async throws {
+  private func begin(_ member: LocalProcess) async throws {
     try member.start()
     try await member.waitUntilReady()
   }

@@ -19,7 +19,7 @@ struct ChaosFleet: Sendable {
 
   /// The name in a schedule, and what is behind it.
   struct Target: Sendable {
-    var member: ClusterMember
+    var member: LocalProcess
     /// Nil before a router, whose clients connect directly.
     var proxy: FaultProxy?
     /// Where it listens, behind its proxy.
@@ -81,7 +81,7 @@ struct ChaosFleet: Sendable {
   }
 
   var groups: [ChaosSchedule.Group] {
-    func names(_ members: [ClusterMember]) -> [String] { members.map { "\(name)/\($0.name)" } }
+    func names(_ members: [LocalProcess]) -> [String] { members.map { "\(name)/\($0.name)" } }
     return [
       ChaosSchedule.Group(.workers, names(cluster.prefill)), ChaosSchedule.Group(.workers, names(cluster.decode)),
       ChaosSchedule.Group(.routers, names(cluster.routers)), ChaosSchedule.Group(.redis, names([cluster.redis])),

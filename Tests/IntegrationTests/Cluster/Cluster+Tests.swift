@@ -2,7 +2,7 @@ import ClusterHarness
 
 extension Cluster {
   /// The only one.
-  var router: ClusterMember { routers[0] }
+  var router: LocalProcess { routers[0] }
 
   /// Every worker that still runs is idle, holds no block in use and proves that none leaked.
   func expectNoBlocksInUse() async throws {

@@ -2,7 +2,7 @@ import Foundation
 import ServingTypes
 
 /// One process of a cluster or beside one, by a name that it keeps over its lives.
-public final class ClusterMember: Sendable {
+public final class LocalProcess: Sendable {
   /// What the process is to its cluster.
   public enum Role: String, Hashable, Sendable, CaseIterable {
     case redis, router, prefill, decode

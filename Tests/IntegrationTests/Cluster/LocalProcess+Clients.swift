@@ -21,7 +21,7 @@ struct Answer: Hashable, Sendable {
   func agrees(with other: Answer) -> Bool { tokens == other.tokens && text == other.text && finish == other.finish }
 }
 
-extension ClusterMember {
+extension LocalProcess {
   func withClient<Result: Sendable>(
     _ body: @Sendable @escaping (GRPCClient<LibGRPCClientTransport>) async throws -> Result
   ) async throws -> Result {
