@@ -10,7 +10,7 @@ struct BenchDirectory: AsyncParsableCommand {
     commandName: "directory",
     abstract: "How many blocks a worker announces in a second, and how long a lookup and the router's decision take.",
     discussion: """
-      A redis-server of its own on the loopback. docs/benchmarks.md says what counts. Ends with 1 when a bar is missed.
+      A redis-server of its own on the loopback. docs/benchmarks.md says what counts.
 
       EXAMPLES
         baton bench directory
@@ -24,7 +24,6 @@ struct BenchDirectory: AsyncParsableCommand {
     let bars = result.bars + Self.decisionBars()
     if json != "-" { for bar in bars { print(bar.line) } }
     if let json { try BenchReport(model: "none", bars: bars, results: result).write(to: json) }
-    if bars.contains(where: { !$0.met }) { throw ExitCode(1) }
   }
 
   /// The router's own part of a decision.

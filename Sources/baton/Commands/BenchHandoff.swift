@@ -10,7 +10,6 @@ struct BenchHandoff: AsyncParsableCommand {
     abstract: "How fast blocks change workers.",
     discussion: """
       Two workers of this process with blocks of a model of eight billion weights, over TCP on the loopback. No model is needed.
-      Ends with 1 when a bar is missed.
 
       EXAMPLES
         baton bench handoff
@@ -26,6 +25,5 @@ struct BenchHandoff: AsyncParsableCommand {
     let result = try await untilInterrupted { [logger] in try await HandoffLoad().run(logger: logger) }
     if json != "-" { for bar in result.bars { print(bar.line) } }
     if let json { try BenchReport(model: "bulk", bars: result.bars, results: result).write(to: json) }
-    if result.bars.contains(where: { !$0.met }) { throw ExitCode(1) }
   }
 }
