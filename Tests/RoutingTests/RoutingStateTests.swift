@@ -111,7 +111,7 @@ struct RoutingStateTests {
 
   func record(_ name: String, incarnation: UInt64 = 1, sequence: Int = 0) -> WorkerRecord {
     WorkerRecord(
-      reference: WorkerReference(id: WorkerID(name), address: name, incarnation: Incarnation(incarnation)),
+      reference: WorkerReference(id: WorkerID(name), address: "\(name):1", incarnation: Incarnation(incarnation)),
       role: .decode, model: "m", layoutDigest: "l", blockSize: 16, blockCount: 10, maximumModelLength: 100,
       sequence: sequence)
   }
@@ -129,6 +129,20 @@ struct RoutingStateTests {
     #expect(roster.workers.count == 2)
     roster.merge([record("a")], now: start + .seconds(14))
     #expect(roster.workers.keys.map(\.value) == ["a"])
+  }
+
+  @Test func aLeaseThatNobodyCanCallIsLeftOut() {
+    var roster = Roster(grace: .seconds(10))
+    var broken = record("b")
+    broken.reference = WorkerReference(id: WorkerID("b"), address: "nowhere", incarnation: Incarnation(2))
+    roster.merge([record("a"), broken], now: start)
+    #expect(roster.workers.keys.map(\.value) == ["a"] && roster.unusable.map(\.value) == ["b"])
+    // It was well before: what is known of that life stays a while, as after any lease that is gone.
+    roster.merge([record("a"), record("b")], now: start)
+    roster.merge([record("a"), broken], now: start)
+    #expect(roster.workers[WorkerID("b")]?.isLeased == false)
+    roster.merge([record("a")], now: start + .seconds(11))
+    #expect(roster.workers.keys.map(\.value) == ["a"] && roster.unusable.isEmpty)
   }
 
   @Test func suspicionIsOfOneLifeAndEnds() {

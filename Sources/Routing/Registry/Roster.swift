@@ -1,10 +1,13 @@
 import Directory
+import RPC
 import ServingTypes
 
 /// The list of workers through the directory's ups and downs. No I/O.
 package struct Roster {
   private let grace: Duration
   package private(set) var workers: [WorkerID: RegisteredWorker] = [:]
+  /// Leases with an address that nobody can call, which are left out.
+  package private(set) var unusable: Set<WorkerID> = []
 
   package init(grace: Duration) { self.grace = grace }
 
@@ -12,7 +15,12 @@ package struct Roster {
   /// have lost its memory.
   package mutating func merge(_ records: [WorkerRecord], now: ContinuousClock.Instant) {
     var present = Set<WorkerID>()
+    unusable = []
     for record in records {
+      guard (try? ServerAddress(record.reference.address)) != nil else {
+        unusable.insert(record.id)
+        continue
+      }
       present.insert(record.id)
       var worker = workers[record.id] ?? RegisteredWorker(record: record, isLeased: true, reported: now)
       let isNewLife = worker.record.reference != record.reference

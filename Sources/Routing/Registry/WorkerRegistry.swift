@@ -1,4 +1,5 @@
 import Directory
+import Logging
 import ServingTypes
 
 /// The workers that the router may send requests to, from the directory's leases and from a fixed list.
@@ -23,16 +24,18 @@ public final class WorkerRegistry: Sendable {
   private let describe: Describe?
   private let configuration: RoutingConfiguration
   private let clock: ServingClock
+  private let logger: Logger
   private let state: Lock<State>
 
   public init(
     directory: (any BlockDirectory)?, configuration: RoutingConfiguration = RoutingConfiguration(),
-    describe: Describe? = nil, clock: ServingClock = .continuous
+    describe: Describe? = nil, clock: ServingClock = .continuous, logger: Logger
   ) {
     self.directory = directory
     self.describe = describe
     self.configuration = configuration
     self.clock = clock
+    self.logger = logger
     state = Lock(
       State(
         leased: Roster(grace: configuration.leaseGrace), fixed: Roster(grace: configuration.leaseGrace),
@@ -64,7 +67,16 @@ public final class WorkerRegistry: Sendable {
     defer { state.withLock { $0.isRefreshing = false } }
     if let directory, let records = try? await directory.workers() {
       let now = clock.now
-      state.withLock { $0.leased.merge(records, now: now) }
+      let unusable = state.withLock { state in
+        let known = state.leased.unusable
+        state.leased.merge(records, now: now)
+        return state.leased.unusable.subtracting(known)
+      }
+      for record in records where unusable.contains(record.id) {
+        logger.warning(
+          "a lease has no usable address",
+          metadata: ["worker": "\(record.id)", "address": "\(record.reference.address)"])
+      }
     }
     if let describe {
       let records = await describe()

@@ -100,10 +100,7 @@ struct GenerationRun {
     let onPrefillFailure: @Sendable (PrefillFailure) -> Void = { [self] in noteFailure($0) }
     stream.begin()
     do {
-      // What is wrong with a lease is no fault of the request's.
-      guard let address = try? ServerAddress(worker.reference.address) else {
-        throw ServingError(.unavailable, "worker '\(worker.reference.id)' has no usable address")
-      }
+      let address = try ServerAddress(worker.reference.address)
       let silence = StreamSilence(clock: clock)
       try await withThrowingTaskGroup(of: Void.self) { [metrics, watch, channels, stream, request, sink] group in
         group.addTask {

@@ -58,7 +58,7 @@ public final class RequestRouter: Sendable {
     let describe: WorkerRegistry.Describe = { await fixed.describe() }
     self.registry = WorkerRegistry(
       directory: directory, configuration: configuration, describe: staticWorkers.isEmpty ? nil : describe,
-      clock: clock)
+      clock: clock, logger: logger)
     bodies = BodyBudget(limit: configuration.maximumBodyBytesInFlight)
     promptThreads = PromptThreads(count: configuration.numSchedulerThreads)
     metrics = RouterMetrics(registry: registry)
