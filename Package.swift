@@ -147,7 +147,7 @@ let shellTests: [Target] = [
     "RoutingTests",
     [
       "ServingTypes", "Observability", "Tokenization", "ServingProtos", "GRPCTransport", "RPC", "Directory", "Routing",
-      "RouterServer", grpc, grpcProtobuf, protobuf,
+      "RouterServer", grpc, grpcProtobuf, protobuf, logging,
     ]),
   test("OpenAIAPITests", ["OpenAIAPI", "ServingTestKit", nio, nioPosix, lifecycle], exclude: ["Clients"]),
   test(

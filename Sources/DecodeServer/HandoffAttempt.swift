@@ -1,6 +1,4 @@
 import Engine
-import GRPCCore
-import GRPCTransport
 import KVTransfer
 import RPC
 import ServingProtos

@@ -3,8 +3,8 @@ import ServingTypes
 
 /// GRPCCore's client transport over libgrpc: one target, one connection, kept and renewed by the library.
 ///
-/// Deadlines come from `CallDeadline` and `CallOptions.timeout`, the earlier first. A cancelled task cancels its call. Retries are GRPCCore's, never the
-/// library's.
+/// Deadlines come from `CallDeadline` and `CallOptions.timeout`, whichever is earlier. A cancelled task cancels its call. Retries
+/// are GRPCCore's, never the library's.
 public final class LibGRPCClientTransport: ClientTransport {
   public typealias Bytes = GRPCBytes
 

@@ -10,6 +10,8 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
     /// Of a single response: they wait for the status.
     var heldHead: Metadata?
     var heldMessage: GRPCBytes?
+    /// Whoever wrote a message did not wait until it was on its way.
+    var gaveUpWriting = false
     var ended = false
   }
 
@@ -32,7 +34,7 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
       try await write(message: bytes)
     case .status(let status, let metadata):
       // What was written before it goes before it.
-      if sendsAhead { _ = try? await call.waitUntilSent() }
+      if sendsAhead, !state.withLock({ $0.gaveUpWriting }) { _ = try? await call.waitUntilSent() }
       try end(status, metadata)
     }
   }
@@ -75,8 +77,13 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
       return !state.sentHead
     }
     if needsHead { try call.sendHead([:]) }
-    guard try await sendsAhead ? call.sendAhead(bytes) : call.send(bytes) else {
-      throw RPCError(code: .cancelled, message: "the client cancelled the call, or is gone")
+    do {
+      guard try await sendsAhead ? call.sendAhead(bytes) : call.send(bytes) else {
+        throw RPCError(code: .cancelled, message: "the client cancelled the call, or is gone")
+      }
+    } catch {
+      state.withLock { $0.gaveUpWriting = true }
+      throw error
     }
   }
 

@@ -1,5 +1,4 @@
 import Engine
-import GRPCCore
 import KVTransfer
 import RPC
 import ServingProtos

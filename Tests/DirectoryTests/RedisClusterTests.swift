@@ -54,6 +54,27 @@ struct RedisClusterTests {
     await eventually("one entry") { log.kinds == ["connected"] }
   }
 
+  /// Neither the questions for the slots nor a pause between two tries outlasts a lookup's time.
+  @Test func aLookupAmongSilentNodesEndsAtItsTimeout() async throws {
+    let cluster = try await RedisClusterServers(masters: 3)
+    var configuration = Self.configuration
+    configuration.commandTimeout = .seconds(600)
+    configuration.lookupTimeout = .milliseconds(20)
+    for knowsSlots in [false, true] {
+      let directory = try RedisDirectory(
+        address: RedisAddress("redis-cluster://\(cluster.addresses)"), configuration: configuration)
+      if knowsSlots {
+        await eventually("no answer") { (try? await directory.depths(Self.chains[0], [("a", 1, 0)])) != nil }
+      }
+      for node in cluster.nodes { node.freeze() }
+      let error = await #expect(throws: ServingError.self) {
+        _ = try await directory.depths(Self.chains[0], [("a", 1, 0)])
+      }
+      #expect(error?.code == .deadlineExceeded, "\(String(describing: error))")
+      for node in cluster.nodes { node.thaw() }
+    }
+  }
+
   @Test func oneKnownNodeIsEnough() async throws {
     let cluster = try await RedisClusterServers(masters: 3)
     let last = try #require(cluster.nodes.last?.port)

@@ -20,15 +20,43 @@ struct CancellationTests {
     }
   }
 
-  @Test func aDeadlineEndsTheCallOnBothSides() async throws {
+  /// The task's deadline is the library's alone; GRPCCore ends a call with a timeout as well.
+  @Test(arguments: [false, true]) func aDeadlineEndsTheCallOnBothSides(isTheTasks: Bool) async throws {
     try await withPair { client, service in
-      let error = await status { try await client.hang(options: .timeout(.milliseconds(200))) }
+      let error = await status {
+        if isTheTasks {
+          try await CallDeadline.$current.withValue(.now + .milliseconds(200)) { try await client.hang() }
+        } else {
+          try await client.hang(options: .timeout(.milliseconds(200)))
+        }
+      }
       #expect(error?.code == .deadlineExceeded)
       let seen = try await eventually {
         let counts = service.counts.withLock { $0 }
         return counts.cancelled == counts.started
       }
       #expect(seen)
+    }
+  }
+
+  /// A client that does not read keeps no handler from ending, once it waits no more.
+  @Test(arguments: [false, true]) func aWriteThatWasGivenUpHoldsNoStatusBack(sendsAhead: Bool) async throws {
+    var configuration = LibGRPCServerTransport.Configuration()
+    configuration.sendsAhead = sendsAhead
+    try await withServer(configuration: configuration) { transport, service in
+      try await withClient(to: transport.address) { client in
+        try await client.bidirectionalStreaming(
+          request: StreamingClientRequest { _ in try await Task.sleep(for: .seconds(3600)) },
+          descriptor: ConformanceService.stuck, serializer: RawSerializer(), deserializer: RawDeserializer(),
+          options: .defaults
+        ) { response in
+          _ = try response.accepted.get()
+          let hasEnded = try await eventually {
+            service.counts.withLock { $0.started } == 1 && transport.callCount == 0
+          }
+          #expect(hasEnded)
+        }
+      }
     }
   }
 
@@ -44,6 +72,18 @@ struct CancellationTests {
       #expect(never.message.word(0) == .max)
       let past = await status { _ = try await client.callUnary([], options: .timeout(.zero)) }
       #expect(past?.code == .deadlineExceeded)
+      for (task, timeout, expected) in [(60.0, nil, 60.0), (60, 600, 60), (600, 60, 60)] as [(Double, Double?, Double)]
+      {
+        let reply = try await CallDeadline.$current.withValue(.now + .seconds(task)) {
+          try await client.callUnary(
+            [], method: method, options: timeout.map { .timeout(.seconds($0)) } ?? .defaults)
+        }
+        #expect(abs(Double(reply.message.word(0)) - expected * 1000) < 20_000, "\(task) and \(timeout as Double?)")
+      }
+      let gone = await status {
+        _ = try await CallDeadline.$current.withValue(.now - .seconds(1)) { try await client.callUnary([]) }
+      }
+      #expect(gone?.code == .deadlineExceeded)
     }
   }
 

@@ -66,24 +66,42 @@ import Testing
     }
   }
 
-  @Test func aDrainGivesUpWhatIsDelivered() async throws {
+  /// Also while it waits for a client that does not read.
+  @Test(arguments: [false, true]) func aDrainGivesUpWhatIsDelivered(isStuck: Bool) async throws {
     let worker = try ScriptedWorker("a", script: [.hang(after: 2)])
     try await RouterHarness.with([worker]) { harness in
       await withTaskGroup(of: Void.self) { group in
         group.addTask {
           let error = await #expect(throws: ServingError.self) {
-            try await harness.router.generate(harness.request()) { _, _ in }
+            try await harness.router.generate(harness.request()) { _, _ in
+              if isStuck { try await Task.sleep(for: .seconds(600)) }
+            }
           }
           #expect(error?.code == .unavailable && error?.retryAfter != nil)
         }
-        await eventually("no tokens") { worker.state.withLock { $0.sent == 2 } }
+        await eventually("no tokens") { worker.state.withLock { $0.sent > (isStuck ? 0 : 1) } }
         await harness.router.drain(timeout: .milliseconds(50))
         #expect(harness.router.inFlight == 0)
       }
+      #expect(harness.metrics.exposition().contains("baton_router_requests_total{status=\"unavailable\"} 1"))
       let late = await #expect(throws: ServingError.self) {
         try await harness.router.generate(harness.request()) { _, _ in }
       }
       #expect(late?.code == .unavailable)
+    }
+  }
+
+  /// A client that leaves while a router drains was not given up by it.
+  @Test func aClientThatLeavesADrainIsCancelled() async throws {
+    let worker = try ScriptedWorker("a", script: [.hang(after: 2)])
+    try await RouterHarness.with([worker]) { harness in
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { try? await harness.router.generate(harness.request()) { _, _ in } }
+        await eventually("no tokens") { worker.state.withLock { $0.sent == 2 } }
+        harness.router.beginDraining()
+        group.cancelAll()
+      }
+      #expect(harness.metrics.exposition().contains("baton_router_requests_total{status=\"cancelled\"} 1"))
     }
   }
 }

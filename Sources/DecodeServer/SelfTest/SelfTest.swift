@@ -1,6 +1,5 @@
 import Engine
 import Foundation
-import GRPCCore
 import GRPCTransport
 import KVTransfer
 import PrefillServer

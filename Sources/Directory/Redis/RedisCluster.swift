@@ -148,10 +148,7 @@ final class RedisCluster: Sendable {
       }
       if open.isEmpty || isLast { break }
       if redirections > 0 { state.withLock { [redirections] in $0.counts.redirections += redirections } }
-      if mustPause || attempt > 1 {
-        do { try await Task.sleep(for: .milliseconds(10 << attempt)) } catch { throw .cancelled }
-        if patience.isOver { throw RedisPatience.exhausted }
-      }
+      if mustPause || attempt > 1 { try await patience.pause(for: .milliseconds(10 << attempt)) }
     }
     if let failure { throw failure }
     return replies

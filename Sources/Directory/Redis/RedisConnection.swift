@@ -41,6 +41,7 @@ final class RedisConnection: Sendable {
     _ pipeline: RedisPipeline, patience: RedisPatience = RedisPatience()
   ) async throws(RedisFailure) -> [RedisReply] {
     if patience.isCancellable, Task.isCancelled { throw .cancelled }
+    if patience.isOver { throw RedisPatience.exhausted }
     let waiter = RedisWaiter()
     try core.submit(RedisJob(pipeline: pipeline, waiter: waiter))
     if let deadline = patience.deadline { timeouts.end(waiter, at: deadline) }

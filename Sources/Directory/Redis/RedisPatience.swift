@@ -7,6 +7,13 @@ struct RedisPatience: Sendable {
 
   var isOver: Bool { deadline.map { $0 <= .now } ?? false }
 
+  /// Sleeps, but not beyond the deadline.
+  func pause(for duration: Duration) async throws(RedisFailure) {
+    let end = ContinuousClock.now + duration
+    do { try await Task.sleep(until: min(end, deadline ?? end), clock: .continuous) } catch { throw .cancelled }
+    if isOver { throw Self.exhausted }
+  }
+
   /// What a caller gets to hear whose time is over.
   static let exhausted = RedisFailure(.timeout, .deadlineExceeded, "Redis did not answer in the time for a lookup")
 }

@@ -10,7 +10,7 @@ enum RedisServers: Sendable {
     _ address: RedisAddress, configuration: RedisConfiguration, onLoss: @escaping @Sendable (RedisFailure) -> Void
   ) throws(ServingError) {
     let login = RedisLogin(address)
-    let timeouts = try RedisTimeouts(resolution: configuration.lookupTimeout / 4)
+    let timeouts = try RedisTimeouts(resolution: min(configuration.lookupTimeout / 4, .milliseconds(25)))
     func one(_ target: RedisTarget) throws(ServingError) -> RedisServers {
       .one(
         try RedisConnection(

@@ -29,7 +29,7 @@ final class RedisTimeouts: Sendable {
 
   deinit { core.close() }
 
-  /// Lets `patience` run out for the waiter at the deadline, unless its replies come before.
+  /// Ends the waiter's wait at the deadline, unless its replies come before.
   func end(_ waiter: RedisWaiter, at deadline: ContinuousClock.Instant) {
     core.add(Wait(waiter: waiter, deadline: deadline))
   }

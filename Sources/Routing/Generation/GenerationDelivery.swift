@@ -12,14 +12,14 @@ final class GenerationDelivery: Sendable {
     self.deliver = deliver
   }
 
-  /// Why the caller could not take an update, which ends the request.
+  /// Why the caller could not take an update, which ends the request; not where its waiting was ended from here.
   var failure: (any Error)? { failed.withLock { $0 } }
 
   func send(_ update: GenerationUpdate) async throws(ServingError) {
     do {
       try await deliver(update)
     } catch {
-      failed.withLock { $0 = error }
+      if !givenUp.isGiven { failed.withLock { $0 = error } }
       throw ServingError(.cancelled, "the request was cancelled by its caller")
     }
   }

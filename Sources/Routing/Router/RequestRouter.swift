@@ -281,7 +281,7 @@ public final class RequestRouter: Sendable {
       await group.waitForAll()
       return first ?? nil
     }
-    if failure?.code == .cancelled, isDraining, !sink.isCancelled {
+    if failure?.code == .cancelled, givenUp.isGiven, !sink.isCancelled {
       failure = ServingError(
         .unavailable, "the router is shutting down and can't finish the request", retryAfter: configuration.retryAfter)
     }

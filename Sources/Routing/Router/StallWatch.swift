@@ -75,10 +75,12 @@ final class StallWatch: Sendable {
 
   /// Looks at the streams, until the task is cancelled.
   func run() async {
+    // A quarter of what a suspect gets: a worker that falls silent right after a look is found soon after its time. Deadlines
+    // shall be kept nearly as well where the limit is long, or there is none.
+    let pause = limit > .zero ? min(max(limit / 8, .milliseconds(5)), .seconds(1)) : .seconds(1)
     await withDiscardingTaskGroup { group in
       while true {
-        // A quarter of what a suspect gets: a worker that falls silent right after a look is found soon after its time.
-        do { try await clock.sleep(for: limit > .zero ? limit / 8 : .seconds(1)) } catch { return }
+        do { try await clock.sleep(for: pause) } catch { return }
         let now = clock.now
         // In their order: a simulation must be the same each time.
         let streams = state.withLock { $0.streams.sorted { $0.key < $1.key }.map(\.value) }
@@ -86,7 +88,7 @@ final class StallWatch: Sendable {
           if stream.deadline <= now {
             stream.end.arrive(ServingError(.deadlineExceeded, "the request's deadline has passed"))
           }
-          guard limit > .zero, let since = stream.silence.since, since <= now - limit / 2,
+          guard limit > .zero, !stream.end.hasArrived, let since = stream.silence.since, since <= now - limit / 2,
             stream.isLookedAt.withLock({ isLookedAt in
               defer { isLookedAt = true }
               return !isLookedAt

@@ -20,6 +20,7 @@ final class ConformanceService: RegistrableRPCService {
   static let up = method("Up", .clientStreaming)
   static let both = method("Both", .bidirectionalStreaming)
   static let hang = method("Hang", .bidirectionalStreaming)
+  static let stuck = method("Stuck", .bidirectionalStreaming)
   static let cancelled = method("Cancelled", .unary)
   static let deadline = method("Deadline", .unary)
   static let early = method("Early", .bidirectionalStreaming)
@@ -84,6 +85,20 @@ final class ConformanceService: RegistrableRPCService {
         try? await Task.sleep(for: .seconds(3600))
         self.counts.withLock { $0.cancelled += 1 }
         throw RPCError(code: .cancelled, message: "seen")
+      }
+    }
+    router.registerHandler(forMethod: Self.stuck, deserializer: deserializer, serializer: serializer) { _, _ in
+      StreamingServerResponse { writer in
+        self.counts.withLock { $0.started += 1 }
+        await withTaskGroup(of: Void.self) { group in
+          group.addTask {
+            for index in 0... { guard (try? await writer.write(.pattern(1 << 16, seed: index))) != nil else { return } }
+          }
+          // Long after nobody reads any more; the handler's own task goes on.
+          try? await Task.sleep(for: .milliseconds(300))
+          group.cancelAll()
+        }
+        throw RPCError(code: .deadlineExceeded, message: "given up")
       }
     }
     router.registerHandler(forMethod: Self.cancelled, deserializer: deserializer, serializer: serializer) { _, _ in

@@ -1,4 +1,5 @@
 import Directory
+import Logging
 import Observability
 import RPC
 import Routing
@@ -10,6 +11,13 @@ struct RouterHarness {
   let router: RequestRouter
   let directory: GatedDirectory
   let metrics: MetricsRegistry
+  private let turn = Lock(0)
+
+  private init(router: RequestRouter, directory: GatedDirectory, metrics: MetricsRegistry) {
+    self.router = router
+    self.directory = directory
+    self.metrics = metrics
+  }
 
   /// An answer, put together again.
   struct Answer {
@@ -20,6 +28,26 @@ struct RouterHarness {
     var usage: GenerationUsage?
     var route: GenerationRoute?
     var updates = 0
+
+    init(samples: Int) {
+      tokens = Array(repeating: [], count: samples)
+      texts = Array(repeating: "", count: samples)
+      finishes = Array(repeating: nil, count: samples)
+    }
+
+    mutating func take(_ update: GenerationUpdate) {
+      updates += 1
+      #expect(update.promptLogprobs.isEmpty || tokens.allSatisfy(\.isEmpty), "the prompt comes first")
+      promptLogprobs += update.promptLogprobs
+      for output in update.outputs {
+        #expect(finishes[output.sample] == nil, "nothing comes after a sample's end")
+        tokens[output.sample] += output.tokens.map(\.id)
+        texts[output.sample] += output.text
+        finishes[output.sample] = output.finish
+      }
+      usage = update.usage ?? usage
+      route = update.route ?? route
+    }
   }
 
   static func with(
@@ -37,7 +65,8 @@ struct RouterHarness {
     let router = RequestRouter(
       models: [model], directory: isStatic ? nil : directory,
       staticWorkers: isStatic ? try workers.map { try ServerAddress($0.address) } : [], channels: channels,
-      configuration: configuration, metrics: metrics)
+      configuration: configuration, metrics: metrics,
+      logger: Logger(label: "router") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { await worker.run() } }
       group.addTask { await router.run() }
@@ -64,27 +93,21 @@ struct RouterHarness {
       prompt: .text(text), sampling: SamplingParameters(seed: seed, maxTokens: maxTokens, n: n))
   }
 
-  /// Runs a request to its end, in the caller's task.
+  /// Runs a request to its end: by turns in the caller's task, as gRPC's handlers do, and as a sequence, as HTTP's do.
   func answer(_ request: GenerationRequest) async throws -> Answer {
-    let n = request.sampling.n
-    let answer = Lock(
-      Answer(
-        tokens: Array(repeating: [], count: n), texts: Array(repeating: "", count: n),
-        finishes: Array(repeating: nil, count: n)))
-    try await router.generate(request) { update, head in
-      answer.withLock { answer in
-        #expect((head == nil) == (answer.updates > 0), "the head comes with the first update")
-        answer.updates += 1
-        #expect(update.promptLogprobs.isEmpty || answer.tokens.allSatisfy(\.isEmpty), "the prompt comes first")
-        answer.promptLogprobs += update.promptLogprobs
-        for output in update.outputs {
-          #expect(answer.finishes[output.sample] == nil, "nothing comes after a sample's end")
-          answer.tokens[output.sample] += output.tokens.map(\.id)
-          answer.texts[output.sample] += output.text
-          answer.finishes[output.sample] = output.finish
+    let isSequence = turn.withLock { turn in
+      turn += 1
+      return turn.isMultiple(of: 2)
+    }
+    let answer = Lock(Answer(samples: request.sampling.n))
+    if isSequence {
+      for try await update in try await router.generate(request).updates { answer.withLock { $0.take(update) } }
+    } else {
+      try await router.generate(request) { update, head in
+        answer.withLock { answer in
+          #expect((head == nil) == (answer.updates > 0), "the head comes with the first update")
+          answer.take(update)
         }
-        if let usage = update.usage { answer.usage = usage }
-        if let route = update.route { answer.route = route }
       }
     }
     return answer.withLock { $0 }
