@@ -1,10 +1,21 @@
 import CgRPC
 import Glibc
+import ServingTypes
 import Synchronization
 
 /// The body of a queue's thread: reports completed operations and runs the jobs that they resume.
 final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs are touched on the loop's thread only
+  /// What other threads have for this one.
+  private struct Inbox {
+    var jobs: [UnownedJob] = []
+    /// Whether an event that tells of them is under way.
+    var isTold = false
+    var isClosed = false
+  }
+
   let queue: OpaquePointer
+  private let inbox = Lock(Inbox())
+  private let bell: CompletionBell
   private let name: String
   private let threadID = Atomic<UInt>(0)
   private var jobs: [UnownedJob] = []
@@ -14,15 +25,26 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
     grpc_init()
     self.name = name
     queue = grpc_completion_queue_create_for_next(nil)
+    bell = CompletionBell(queue: queue)
     jobs.reserveCapacity(64)
   }
 
   var isCurrentThread: Bool { threadID.load(ordering: .acquiring) == UInt(pthread_self()) }
 
+  /// Ends the loop when the queue's events are over. What other threads have for it from now on runs elsewhere.
+  func close() {
+    inbox.withLock { inbox in
+      inbox.isClosed = true
+      // Inside the lock: nobody may ring any more.
+      grpc_completion_queue_shutdown(queue)
+    }
+  }
+
   /// For a loop that never ran.
   func discard() {
-    grpc_completion_queue_shutdown(queue)
+    close()
     while grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), nil).type != GRPC_QUEUE_SHUTDOWN {}
+    bell.discard()
     grpc_completion_queue_destroy(queue)
     grpc_shutdown()
   }
@@ -36,22 +58,39 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
       // A job may enqueue another without end: events are looked at in between.
       let event = grpc_completion_queue_next(queue, jobs.isEmpty ? never : now, nil)
       if event.type == GRPC_QUEUE_SHUTDOWN { break }
-      if event.type == GRPC_OP_COMPLETE, let tag = event.tag {
-        CompletionTarget.consume(tag: tag, succeeded: event.success != 0)
+      if event.type == GRPC_OP_COMPLETE {
+        if let tag = event.tag {
+          CompletionTarget.consume(tag: tag, succeeded: event.success != 0)
+        } else {
+          takeInbox()
+        }
       }
       runJobs()
     }
+    takeInbox()
     while !jobs.isEmpty { runJobs() }
     threadID.store(0, ordering: .releasing)
+    bell.discard()
     grpc_completion_queue_destroy(queue)
     grpc_shutdown()
   }
 
   func enqueue(_ job: consuming ExecutorJob) {
-    if isCurrentThread {
-      jobs.append(UnownedJob(job))
-    } else {
-      globalConcurrentExecutor.enqueue(job)
+    if isCurrentThread { return jobs.append(UnownedJob(job)) }
+    let unowned = UnownedJob(job)
+    let isTaken = inbox.withLock { inbox in
+      guard !inbox.isClosed, inbox.isTold || bell.ring() else { return false }
+      inbox.isTold = true
+      inbox.jobs.append(unowned)
+      return true
+    }
+    if !isTaken { globalConcurrentExecutor.enqueue(unowned) }
+  }
+
+  private func takeInbox() {
+    jobs += inbox.withLock { inbox in
+      defer { (inbox.jobs, inbox.isTold) = ([], false) }
+      return inbox.jobs
     }
   }
 

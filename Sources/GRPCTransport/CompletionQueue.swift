@@ -32,7 +32,7 @@ public final class CompletionQueue: Sendable {
   }
 
   deinit {
-    grpc_completion_queue_shutdown(loop.queue)
+    loop.close()
     if loop.isCurrentThread {
       pthread_detach(thread)
     } else {
