@@ -63,6 +63,8 @@ final class RedisConnection: Sendable {
   fileprivate struct State {
     var phase = Phase.connecting
     var queue: [RedisJob] = []
+    /// While the thread waits, and only then.
+    var outlet: RedisOutlet?
     var pendingCommands = 0
     var openings = 0
     var possibleLosses = 0
@@ -96,6 +98,8 @@ final class RedisConnection: Sendable {
             return RedisFailure(
               .queueFull, .resourceExhausted, "\(state.pendingCommands) commands wait for Redis at \(target) already")
           }
+          var job = job
+          if state.queue.isEmpty, let outlet = state.outlet { job.sentBytes = outlet.send(job.pipeline.bytes) }
           state.queue.append(job)
           state.pendingCommands += job.pipeline.count
           return nil
@@ -182,9 +186,13 @@ final class RedisConnection: Sendable {
         let depth = configuration.pipelineDepth
         let wait = interval.map { _ in max(.milliseconds(1), nextCheck - ContinuousClock.now) }
         let taken = state.wait(timeout: wait) { state -> [RedisJob]? in
+          state.outlet = nil
           if state.phase == .closed { return [] }
-          return state.queue.isEmpty ? nil : state.takeJobs(commands: depth)
+          let jobs = state.queue.isEmpty ? nil : state.takeJobs(commands: depth)
+          if jobs == nil { state.outlet = link.outlet }
+          return jobs
         }
+        if taken == nil { state.withLock { $0.outlet = nil } }
         if let jobs = taken {
           if jobs.isEmpty { return nil }
           do throws(RedisFailure) {
@@ -210,7 +218,7 @@ final class RedisConnection: Sendable {
     /// - Returns: why the connection should be opened again although all jobs have their replies.
     private func run(_ jobs: [RedisJob], on link: RedisLink) throws(RedisFailure) -> RedisFailure? {
       let deadline = ContinuousClock.now + configuration.commandTimeout
-      for job in jobs { try link.send(job.pipeline, deadline: deadline) }
+      for job in jobs { try link.send(job.pipeline, from: job.sentBytes, deadline: deadline) }
       var loss: RedisFailure?
       for job in jobs {
         var replies: [RedisReply] = []

@@ -7,4 +7,6 @@ typealias RedisWaiter = Arrival<Result<[RedisReply], RedisFailure>>
 struct RedisJob: Sendable {
   var pipeline: RedisPipeline
   var waiter: RedisWaiter
+  /// Leading bytes that the caller has sent itself.
+  var sentBytes = 0
 }

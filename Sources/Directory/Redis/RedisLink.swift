@@ -17,8 +17,13 @@ final class RedisLink {
 
   deinit { buffer.deallocate() }
 
-  func send(_ pipeline: RedisPipeline, deadline: ContinuousClock.Instant) throws(RedisFailure) {
-    try socket.write(pipeline.bytes, deadline: deadline)
+  var outlet: RedisOutlet? { socket.outlet }
+
+  /// - Parameter offset: bytes that were sent before.
+  func send(
+    _ pipeline: RedisPipeline, from offset: Int = 0, deadline: ContinuousClock.Instant
+  ) throws(RedisFailure) {
+    try socket.write(pipeline.bytes, from: offset, deadline: deadline)
   }
 
   /// The next reply; `deadline` is for all of it, however slowly it drips.

@@ -18,6 +18,12 @@ struct RedisScript: Sendable {
     text: """
       local prefix, packed, budget = KEYS[1], ARGV[1], tonumber(ARGV[2])
       local blocks = #packed / 32
+      -- A prompt that nobody has seen, which is soon said.
+      if blocks == 0 or redis.pcall('HLEN', prefix .. string.sub(packed, 1, 32)) == 0 then
+        local reply = {}
+        for i = 1, #ARGV do reply[i] = 0 end
+        return reply
+      end
       local now = tonumber(redis.call('TIME')[1])
       local names, incarnations, epochs = {}, {}, {}
       for i = 3, #ARGV, 3 do
@@ -110,7 +116,7 @@ struct RedisScript: Sendable {
         all[worker] = worker
         bounds[worker] = blocks
       end
-      if blocks > 0 then bisect(all, bounds, 3, depths, last) end
+      bisect(all, bounds, 3, depths, last)
       local near = {[1] = {}, [2] = {}}
       for rank = 2, 1, -1 do
         local set, upper, ignored = {}, {}, {}

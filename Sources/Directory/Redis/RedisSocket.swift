@@ -31,8 +31,12 @@ final class RedisSocket {
     close(descriptor)
   }
 
-  func write(_ bytes: [UInt8], deadline: ContinuousClock.Instant) throws(RedisFailure) {
-    var offset = 0
+  /// For callers on other threads, while this one waits; nil where what they write must be encrypted first.
+  var outlet: RedisOutlet? { tls == nil ? RedisOutlet(descriptor: descriptor) : nil }
+
+  /// Writes what comes after the first `offset` bytes.
+  func write(_ bytes: [UInt8], from offset: Int, deadline: ContinuousClock.Instant) throws(RedisFailure) {
+    var offset = offset
     while offset < bytes.count {
       let written: Int
       if let tls {
