@@ -20,6 +20,8 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
   private let threadID = Atomic<UInt>(0)
   private var jobs: [UnownedJob] = []
   private var due: [UnownedJob] = []
+  /// Whether the thread waits in the library, which may call us there.
+  private var isWaiting = false
 
   init(name: String) {
     grpc_init()
@@ -56,7 +58,9 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
     let now = gpr_inf_past(GPR_CLOCK_MONOTONIC)
     while true {
       // A job may enqueue another without end: events are looked at in between.
+      isWaiting = true
       let event = grpc_completion_queue_next(queue, jobs.isEmpty ? never : now, nil)
+      isWaiting = false
       if event.type == GRPC_QUEUE_SHUTDOWN { break }
       if event.type == GRPC_OP_COMPLETE {
         if let tag = event.tag {
@@ -67,16 +71,17 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
       }
       runJobs()
     }
+    // What these jobs enqueue goes elsewhere: nobody waits here for whatever they wait for.
     takeInbox()
-    while !jobs.isEmpty { runJobs() }
     threadID.store(0, ordering: .releasing)
+    runJobs()
     bell.discard()
     grpc_completion_queue_destroy(queue)
     grpc_shutdown()
   }
 
   func enqueue(_ job: consuming ExecutorJob) {
-    if isCurrentThread { return jobs.append(UnownedJob(job)) }
+    if isCurrentThread, !isWaiting { return jobs.append(UnownedJob(job)) }
     let unowned = UnownedJob(job)
     let isTaken = inbox.withLock { inbox in
       guard !inbox.isClosed, inbox.isTold || bell.ring() else { return false }

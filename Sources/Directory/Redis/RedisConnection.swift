@@ -99,6 +99,7 @@ final class RedisConnection: Sendable {
               .queueFull, .resourceExhausted, "\(state.pendingCommands) commands wait for Redis at \(target) already")
           }
           var job = job
+          // Under the lock, so that the bytes keep the queue's order; it never waits.
           if state.queue.isEmpty, let outlet = state.outlet { job.sentBytes = outlet.send(job.pipeline.bytes) }
           state.queue.append(job)
           state.pendingCommands += job.pipeline.count

@@ -4,7 +4,7 @@ import Glibc
 /// has woken up for that. It wakes while Redis is at work.
 struct RedisOutlet: Sendable {
   /// Longer commands are left to the thread: they are sent under the connection's lock.
-  private static let mostBytes = 16 << 10
+  private static let mostBytes = 4 << 10
 
   let descriptor: Int32
 
