@@ -1,3 +1,4 @@
+import GRPCCore
 import ServingProtos
 import ServingTypes
 
@@ -14,9 +15,21 @@ public struct ClientAnswer: Sendable {
   public var route = Baton_V1_Route()
   public var timeline = Baton_V1_Timeline()
 
-  public init() {}
+  /// Reads an answer to its end.
+  ///
+  /// - Parameter start: when it was asked for.
+  init(
+    _ messages: RPCAsyncSequence<some AnswerMessage, any Error>, since start: ContinuousClock.Instant
+  ) async throws {
+    for try await message in messages {
+      take(message.outputs, at: start.duration(to: .now) / .seconds(1))
+      if message.hasUsage { usage = message.usage }
+      if message.hasRoute { route = message.route }
+      if message.hasTimeline { timeline = message.timeline }
+    }
+  }
 
-  mutating func take(_ outputs: [Baton_V1_Output], at time: Double) {
+  private mutating func take(_ outputs: [Baton_V1_Output], at time: Double) {
     for output in outputs where output.sample == 0 {
       if output.finishReason != .unspecified { finish = output.finishReason }
       guard !output.tokens.isEmpty else { continue }

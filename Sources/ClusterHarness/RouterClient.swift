@@ -29,14 +29,7 @@ public struct RouterClient: Sendable {
     let start = ContinuousClock.now
     return try await withCallDeadline(start + timeout) {
       try await Baton_V1_Inference.Client(wrapping: client).generate(request) { response in
-        var answer = ClientAnswer()
-        for try await message in response.messages {
-          answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
-          if message.hasUsage { answer.usage = message.usage }
-          if message.hasRoute { answer.route = message.route }
-          if message.hasTimeline { answer.timeline = message.timeline }
-        }
-        return answer
+        try await ClientAnswer(response.messages, since: start)
       }
     }
   }
@@ -47,14 +40,7 @@ public struct RouterClient: Sendable {
     let start = ContinuousClock.now
     return try await withCallDeadline(start + timeout) {
       try await Baton_V1_Decode.Client(wrapping: client).decode(request) { response in
-        var answer = ClientAnswer()
-        for try await message in response.messages {
-          answer.take(message.outputs, at: start.duration(to: .now) / .seconds(1))
-          if message.hasUsage { answer.usage = message.usage }
-          if message.hasRoute { answer.route = message.route }
-          if message.hasTimeline { answer.timeline = message.timeline }
-        }
-        return answer
+        try await ClientAnswer(response.messages, since: start)
       }
     }
   }
