@@ -25,12 +25,10 @@ public struct HandoffCall<Request: HandoffRequest>: Sendable {
     on client: ChannelPool.Client, until deadline: ContinuousClock.Instant?, into destination: some HandoffDestination
   ) async throws -> PrefillEnd {
     let request = StreamingClientRequest<Request> { try await send(to: $0) }
-    var options = CallOptions.defaults
-    options.waitForReady = false
     return try await withCallDeadline(deadline) {
       try await client.bidirectionalStreaming(
         request: request, descriptor: Request.method, serializer: ProtobufSerializer<Request>(),
-        deserializer: Request.responses, options: options
+        deserializer: Request.responses, options: .defaults
       ) { response in
         defer { control.close() }
         return try await receive(response.messages, into: destination)
