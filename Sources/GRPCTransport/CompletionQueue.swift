@@ -40,7 +40,8 @@ public final class CompletionQueue: Sendable {
     }
   }
 
-  /// Runs tasks on the queue's own thread when an event resumes them there, which saves a thread switch per event.
+  /// Runs tasks on the queue's own thread, whoever resumes them: for the queue's events that saves a thread switch each. Tasks that
+  /// outlive the queue go on in the global pool.
   ///
   /// Work that blocks or computes for long must not run here: it would stall every call on the queue.
   public var executor: any TaskExecutor { loop }

@@ -13,7 +13,7 @@ extension LibGRPCServerTransport {
     public var acceptSlots = 64
     /// How long calls may go on after the shutdown began.
     public var gracePeriod = Duration.seconds(30)
-    /// Whether handlers run on the queue's thread when its events resume them. Only for handlers that never block or
+    /// Whether handlers run on the queue's thread. Only for handlers that never block or
     /// compute for long: halves the latency of short calls.
     public var runsHandlersOnQueue = false
 

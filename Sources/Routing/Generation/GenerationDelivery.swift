@@ -1,6 +1,6 @@
 import ServingTypes
 
-/// What a caller does with each update of its request, in the router's own task.
+/// What a caller does with each update of its request, in the task that carries it.
 final class GenerationDelivery: Sendable {
   /// Given when the router can't finish its requests.
   let givenUp: Signal

@@ -23,7 +23,8 @@ public struct GenerationSink: Sendable {
     if case .channel(let channel) = destination { channel.finish(throwing: error) }
   }
 
-  /// Returns when the consumer is gone, or the sequence was finished, or the task is cancelled.
+  /// Returns when the sequence's consumer is gone, or it was finished; for a delivery, when the router can't finish it; or when the
+  /// task is cancelled.
   public func waitForCancellation() async {
     switch destination {
     case .channel(let channel): await channel.waitForClose()
