@@ -38,14 +38,20 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
   let memory: UnsafeMutablePointer<CallMemory>
   private let queue: CompletionQueue
   private let state = Lock(State())
+  private let arrivals: ArrivalHandler?
   private let onClose: @Sendable (Call) -> Void
 
   /// - Parameters:
   ///   - raw: taken over.
+  ///   - arrivals: is offered each message that somebody waits for.
   ///   - onClose: called once on the queue's thread when `closing` completes.
-  init(_ raw: OpaquePointer, queue: CompletionQueue, onClose: @escaping @Sendable (Call) -> Void) {
+  init(
+    _ raw: OpaquePointer, queue: CompletionQueue, arrivals: ArrivalHandler? = nil,
+    onClose: @escaping @Sendable (Call) -> Void
+  ) {
     self.raw = raw
     self.queue = queue
+    self.arrivals = arrivals
     self.onClose = onClose
     memory = .create()
   }
@@ -66,6 +72,13 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
     if operation != .detached {
       guard state.withLock({ $0[operation].start() }) else { return false }
     }
+    return begin(operation, count: count, fill)
+  }
+
+  /// Starts a batch of a kind that counts as running.
+  private func begin(
+    _ operation: CallOperation, count: Int, _ fill: (UnsafeMutablePointer<grpc_op>) -> Void
+  ) -> Bool {
     let refusal = withUnsafeTemporaryAllocation(of: grpc_op.self, capacity: count) { buffer in
       guard let operations = buffer.baseAddress else { return GRPC_CALL_ERROR }
       memset(operations, 0, count * MemoryLayout<grpc_op>.stride)
@@ -100,7 +113,23 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
 
   override func complete(number: UInt, succeeded: Bool) {
     guard let operation = CallOperation(rawValue: number), operation != .detached else { return }
+    if operation == .receiving, succeeded, let arrivals, offerMessage(to: arrivals) { return }
     finish(operation, succeeded: succeeded)
+  }
+
+  /// Offers the message that has come in place of waking who waits for it.
+  ///
+  /// - Returns: false where none has come, or nobody waits.
+  private func offerMessage(to arrivals: ArrivalHandler) -> Bool {
+    guard memory.pointee.message != nil, state.withLock({ $0.receiving.offer() }) else { return false }
+    let message = takeMessage()
+    let isTaken = message.map { arrivals.handle($0) } ?? false
+    if !isTaken { memory.pointee.refusedMessage = message }
+    switch state.withLock({ $0.receiving.settle(isTaken: isTaken) }) {
+    case .again: _ = begin(.receiving, count: 1) { fillReceive($0) }
+    case .resume(let waiter, let outcome): waiter?.resume(returning: outcome)
+    }
+    return true
   }
 
   private func finish(_ operation: CallOperation, succeeded: Bool) {
@@ -155,6 +184,16 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
     return start(.sending, count: 1) { fillSend($0, buffer) }
   }
 
+  /// Sends one message where none before it is under way.
+  ///
+  /// - Returns: false where one is, or the call has ended: nothing was sent.
+  func sendNow(_ bytes: GRPCBytes) -> Bool {
+    guard state.withLock({ $0.sending.startNext() }) else { return false }
+    let buffer = bytes.storage.makeByteBuffer()
+    defer { grpc_byte_buffer_destroy(buffer) }
+    return begin(.sending, count: 1) { fillSend($0, buffer) }
+  }
+
   /// Waits until flow control has accepted what was sent.
   ///
   /// - Returns: false where the call has ended.
@@ -184,6 +223,10 @@ final class Call: CompletionTarget, @unchecked Sendable {  // safe: memory is re
 
   /// What has been received, which becomes the caller's.
   func takeMessage() -> GRPCBytes? {
+    if let refused = memory.pointee.refusedMessage {
+      memory.pointee.refusedMessage = nil
+      return refused
+    }
     guard let buffer = memory.pointee.message else { return nil }
     memory.pointee.message = nil
     if buffer.pointee.data.raw.compression == GRPC_COMPRESS_NONE { return GRPCBytes(ByteStorage(received: buffer)) }

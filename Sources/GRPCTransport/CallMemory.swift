@@ -5,6 +5,8 @@ struct CallMemory {
   var initialMetadata = grpc_metadata_array()
   var trailingMetadata = grpc_metadata_array()
   var message: UnsafeMutablePointer<grpc_byte_buffer>?
+  /// One that was offered in vain.
+  var refusedMessage: GRPCBytes?
   var status = GRPC_STATUS_UNKNOWN
   var details = grpc_empty_slice()
   var cancelled: Int32 = 0

@@ -19,11 +19,20 @@ enum CallOutcome: Sendable {
   case misused
 }
 
+/// What follows the offer of an operation's result.
+enum OfferSettlement {
+  /// It was taken: the operation runs again, for the same waiter.
+  case again
+  case resume(UnsafeContinuation<CallOutcome, Never>?, CallOutcome)
+}
+
 /// The progress of one kind of operation. Pure: methods return whom to resume outside the lock.
 struct CallOperationState {
   private enum Phase {
     case idle
     case running
+    /// It succeeded, and its result is offered to somebody else than the waiter, who waits on.
+    case offered(isCancelled: Bool)
     case completed(Bool)
   }
 
@@ -52,6 +61,17 @@ struct CallOperationState {
     return true
   }
 
+  /// As `start`, also where the previous operation succeeded and nobody has waited for it.
+  mutating func startNext() -> Bool {
+    switch phase {
+    case .idle, .completed(true):
+      phase = .running
+      return true
+    case .running, .offered, .completed(false):
+      return false
+    }
+  }
+
   /// Keeps the waiter until completion, or returns the outcome at hand.
   ///
   /// - Parameter persists: whether the outcome stays for later waiters.
@@ -67,9 +87,30 @@ struct CallOperationState {
       guard waiter == nil else { return .misused }
       waiter = continuation
       return nil
-    case .idle:
+    case .idle, .offered:
       return .misused
     }
+  }
+
+  /// It has succeeded, and its result is offered to somebody else: until `settle`, nothing resumes the waiter.
+  ///
+  /// - Returns: false where nobody waits.
+  mutating func offer() -> Bool {
+    guard isRunning, waiter != nil else { return false }
+    phase = .offered(isCancelled: false)
+    return true
+  }
+
+  /// What to do outside the lock when the offer was taken or refused.
+  mutating func settle(isTaken: Bool) -> OfferSettlement {
+    guard case .offered(let isCancelled) = phase else { return .resume(nil, .misused) }
+    if isTaken, !isCancelled {
+      phase = .running
+      return .again
+    }
+    defer { waiter = nil }
+    phase = .idle
+    return .resume(waiter, isTaken ? .cancelled : .completed(succeeded: true))
   }
 
   mutating func complete(_ succeeded: Bool, persists: Bool) -> UnsafeContinuation<CallOutcome, Never>? {
@@ -79,6 +120,10 @@ struct CallOperationState {
   }
 
   mutating func cancelWait() -> UnsafeContinuation<CallOutcome, Never>? {
+    if case .offered = phase {
+      phase = .offered(isCancelled: true)
+      return nil
+    }
     defer { waiter = nil }
     return waiter
   }

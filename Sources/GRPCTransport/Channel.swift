@@ -26,7 +26,8 @@ final class Channel: @unchecked Sendable {  // safe: the library's channels may 
   func connect() { _ = grpc_channel_check_connectivity_state(raw, 1) }
 
   func makeCall(
-    method: MethodDescriptor, timeout: Duration?, onClose: @escaping @Sendable (Call) -> Void
+    method: MethodDescriptor, timeout: Duration?, arrivals: ArrivalHandler?,
+    onClose: @escaping @Sendable (Call) -> Void
   ) throws -> Call {
     let path = grpc_slice(copying: "/" + method.fullyQualifiedMethod)
     defer { grpc_slice_unref(path) }
@@ -34,6 +35,6 @@ final class Channel: @unchecked Sendable {  // safe: the library's channels may 
     let call = grpc_channel_create_call(
       raw, nil, Self.propagatesAll, queue.raw, path, nil, deadline, nil)
     guard let call else { throw RPCError(code: .internalError, message: "the library refused to create a call") }
-    return Call(call, queue: queue, onClose: onClose)
+    return Call(call, queue: queue, arrivals: arrivals, onClose: onClose)
   }
 }

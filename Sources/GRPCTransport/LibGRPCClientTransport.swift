@@ -4,7 +4,7 @@ import ServingTypes
 /// GRPCCore's client transport over libgrpc: one target, one connection, kept and renewed by the library.
 ///
 /// Deadlines come from `CallDeadline` and `CallOptions.timeout`, whichever is earlier. A cancelled task cancels its call. Retries
-/// are GRPCCore's, never the library's.
+/// are GRPCCore's, never the library's. `ArrivalHandler` may take messages before their reader.
 public final class LibGRPCClientTransport: ClientTransport {
   public typealias Bytes = GRPCBytes
 
@@ -64,7 +64,9 @@ public final class LibGRPCClientTransport: ClientTransport {
     _ closure: (_ stream: RPCStream<Inbound, Outbound>, _ context: ClientContext) async throws -> Result
   ) async throws -> Result {
     let left = CallDeadline.current.map { ContinuousClock.now.duration(to: $0) }
-    let call = try startCall(descriptor, timeout: [left, options.timeout].compactMap(\.self).min())
+    let call = try startCall(
+      descriptor, timeout: [left, options.timeout].compactMap(\.self).min(),
+      arrivals: options.maxResponseMessageBytes == nil ? ArrivalHandler.current : nil)
     let inbound = ClientInbound(
       call: call, isSingle: descriptor.type.map { !$0.isResponseStreaming } ?? false,
       maxMessageBytes: options.maxResponseMessageBytes)
@@ -85,9 +87,13 @@ public final class LibGRPCClientTransport: ClientTransport {
     }
   }
 
-  private func startCall(_ descriptor: MethodDescriptor, timeout: Duration?) throws -> Call {
+  private func startCall(
+    _ descriptor: MethodDescriptor, timeout: Duration?, arrivals: ArrivalHandler?
+  ) throws -> Call {
     // The registry keeps the call until the library has reported its end.
-    let call = try channel.makeCall(method: descriptor, timeout: timeout) { [weak self] in self?.remove($0) }
+    let call = try channel.makeCall(method: descriptor, timeout: timeout, arrivals: arrivals) { [weak self] in
+      self?.remove($0)
+    }
     try state.withLock { state in
       if state.isStopping {
         throw RPCError(code: .failedPrecondition, message: "the connection to \(target) is closed")

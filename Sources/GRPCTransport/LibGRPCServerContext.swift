@@ -8,9 +8,18 @@ public struct LibGRPCServerContext: ServerContext.TransportSpecific {
   /// The names in the client's verified certificate; empty without mutual TLS.
   public var peerIdentities: [String]
 
-  package init(deadline: ContinuousClock.Instant?, peerIdentities: [String] = []) {
+  /// Writes a message of a streamed response, after its head, where none before it is under way.
+  ///
+  /// False where it can't be written at once: nothing was written, and the response's writer waits, or tells why not.
+  public var writeNow: @Sendable (GRPCBytes) -> Bool
+
+  package init(
+    deadline: ContinuousClock.Instant?, peerIdentities: [String] = [],
+    writeNow: @escaping @Sendable (GRPCBytes) -> Bool = { _ in false }
+  ) {
     self.deadline = deadline
     self.peerIdentities = peerIdentities
+    self.writeNow = writeNow
   }
 }
 

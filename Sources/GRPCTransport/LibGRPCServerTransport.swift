@@ -151,7 +151,8 @@ public final class LibGRPCServerTransport: ServerTransport {
       var context = ServerContext(
         descriptor: descriptor, remotePeer: call.peer, localPeer: address, cancellation: cancellation)
       context.transportSpecific = LibGRPCServerContext(
-        deadline: accepted.timeout.map { ContinuousClock.now + $0 }, peerIdentities: call.peerIdentities)
+        deadline: accepted.timeout.map { ContinuousClock.now + $0 }, peerIdentities: call.peerIdentities,
+        writeNow: { outbound.writeNow($0) })
       let immutableContext = context
       await withTaskGroup(of: Void.self) { group in
         group.addTask {

@@ -87,6 +87,14 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
     }
   }
 
+  /// Writes a message of a stream, after its head, where none before it is under way.
+  ///
+  /// - Returns: false where it can't be written at once: then `write` waits, or tells why not.
+  func writeNow(_ bytes: GRPCBytes) -> Bool {
+    guard sendsAhead, !isSingle, state.withLock({ $0.sentHead && !$0.ended }) else { return false }
+    return call.sendNow(bytes)
+  }
+
   private func end(_ status: Status, _ trailing: Metadata) throws {
     let held = state.withLock { state -> State? in
       if state.ended { return nil }

@@ -22,21 +22,12 @@ public struct InferenceService: Baton_V1_Inference.SimpleServiceProtocol {
     let bytes = asked.prompt.bytes
     guard router.bodies.take(bytes) else { throw router.bodies.refusal(retryAfter: .seconds(1)) }
     defer { router.bodies.give(bytes) }
+    let explain = request.explain
+    let immediate = ImmediateWriter<Baton_V1_GenerateResponse>(context)
     try await router.generate(asked) { update, head in
-      var message = Baton_V1_GenerateResponse()
-      if let head {
-        message.requestID = head.requestID.value
-        message.model = head.model
-        message.promptTokenIds = wireTokens(head.promptTokens)
-      }
-      message.promptLogprobs = update.promptLogprobs.map { Baton_V1_Token($0) }
-      message.outputs = update.outputs.map { Baton_V1_Output($0) }
-      if let usage = update.usage { message.usage = Baton_V1_Usage(usage) }
-      if request.explain {
-        if let route = update.route { message.route = Baton_V1_Route(route) }
-        if let timeline = update.timeline { message.timeline = Baton_V1_Timeline(timeline) }
-      }
-      try await response.write(message)
+      try await response.write(Baton_V1_GenerateResponse(update, head: head, explain: explain))
+    } deliverNow: { update in
+      immediate.write(Baton_V1_GenerateResponse(update, head: nil, explain: explain))
     }
   }
 

@@ -84,6 +84,17 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     }
   }
 
+  /// - Returns: false where there is no room, or no consumer any more.
+  func sendNow(_ element: Element) -> Bool {
+    let (isSent, waiting) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
+      guard case .open = state.outcome, state.buffer.count < capacity else { return (false, nil) }
+      state.buffer.append(element)
+      return (true, state.consumer.take())
+    }
+    waiting?.resume()
+    return isSent
+  }
+
   func finish(throwing error: ServingError?) {
     let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>?] in
       guard case .open = state.outcome else { return [] }

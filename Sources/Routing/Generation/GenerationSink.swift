@@ -18,6 +18,15 @@ public struct GenerationSink: Sendable {
     }
   }
 
+  /// Sends an update that `send` need not wait with.
+  /// - Returns: false where it would have to, or would throw: nothing was sent.
+  func sendNow(_ update: GenerationUpdate) -> Bool {
+    switch destination {
+    case .channel(let channel): channel.sendNow(update)
+    case .delivery(let delivery): delivery.sendNow(update)
+    }
+  }
+
   /// Ends the sequence. What was sent before is still delivered.
   public func finish(throwing error: ServingError? = nil) {
     if case .channel(let channel) = destination { channel.finish(throwing: error) }

@@ -10,6 +10,9 @@ public struct GenerationUpdate: Hashable, Sendable {
   public var route: GenerationRoute?
   public var timeline: GenerationTimeline?
 
+  /// Whether it brings tokens, text or a sample's end.
+  var hasContent: Bool { !outputs.isEmpty || !promptLogprobs.isEmpty }
+
   public init(
     promptLogprobs: [GeneratedToken] = [], outputs: [SampleOutput] = [], usage: GenerationUsage? = nil,
     route: GenerationRoute? = nil, timeline: GenerationTimeline? = nil

@@ -12,6 +12,8 @@ final class DecodeStream: Sendable {
     var hasAnswered = false
     var isAccepted = false
     var isDelivering = false
+    /// What was taken in where it arrived, and could not be delivered there.
+    var undelivered: Result<GenerationUpdate, ServingError>?
   }
 
   /// Failures of prefill workers that are remembered of one request.
@@ -43,6 +45,7 @@ final class DecodeStream: Sendable {
       state.progress.beginStream()
       state.hasAnswered = false
       state.isAccepted = false
+      state.undelivered = nil
     }
   }
 
@@ -59,25 +62,52 @@ final class DecodeStream: Sendable {
     into sink: GenerationSink, silence: StreamSilence, onFirst: @escaping @Sendable () -> Void,
     onPrefillFailure: @escaping @Sendable (PrefillFailure) -> Void
   ) async throws {
-    try await Baton_V1_Decode.Client(wrapping: client).decode(
-      request: ClientRequest(message: message)
-    ) { response in
-      if case .success = response.accepted { self.state.withLock { $0.isAccepted = true } }
-      for try await part in response.messages {
-        try silence.pause()
-        for failure in self.takeFailures(part) { onPrefillFailure(failure) }
-        let (news, isFirst) = try self.take(part)
-        if isFirst { onFirst() }
-        if !news.outputs.isEmpty || !news.promptLogprobs.isEmpty {
-          try await sink.send(news)
-          self.state.withLock { $0.isDelivering = false }
+    let passOn: @Sendable (Baton_V1_DecodeResponse) -> Bool = { self.passOn($0, into: sink, silence: silence) }
+    try await withArrivalHandler(passOn) {
+      try await Baton_V1_Decode.Client(wrapping: client).decode(
+        request: ClientRequest(message: message)
+      ) { response in
+        if case .success = response.accepted { self.state.withLock { $0.isAccepted = true } }
+        for try await part in response.messages {
+          try silence.pause()
+          for failure in self.takeFailures(part) { onPrefillFailure(failure) }
+          let (news, isFirst) = try self.takeUndelivered() ?? self.take(part)
+          if isFirst { onFirst() }
+          if news.hasContent {
+            try await sink.send(news)
+            self.state.withLock { $0.isDelivering = false }
+          }
+          silence.begin()
         }
-        silence.begin()
       }
     }
     guard progress.isComplete else {
       throw ServingError(.internalError, "the decode worker ended its stream before it had finished every sample")
     }
+  }
+
+  /// Takes a part in where it arrives, and sends it on if that can be done at once.
+  ///
+  /// - Returns: false where it can't: what was taken in waits for the stream's reader.
+  private func passOn(_ part: Baton_V1_DecodeResponse, into sink: GenerationSink, silence: StreamSilence) -> Bool {
+    // The first answer concerns others than the client, as do prefill workers' failures: the reader tells them.
+    guard part.prefillFailures.isEmpty, state.withLock({ $0.hasAnswered }), (try? silence.pause()) != nil else {
+      return false
+    }
+    let taken: Result<GenerationUpdate, ServingError>
+    do throws(ServingError) { taken = .success(try take(part).news) } catch { taken = .failure(error) }
+    if case .success(let news) = taken, !news.hasContent || sink.sendNow(news) {
+      state.withLock { $0.isDelivering = false }
+      silence.begin()
+      return true
+    }
+    state.withLock { $0.undelivered = taken }
+    return false
+  }
+
+  private func takeUndelivered() throws(ServingError) -> (news: GenerationUpdate, isFirst: Bool)? {
+    guard let taken = state.withLock({ $0.undelivered.take() }) else { return nil }
+    return (try taken.get(), false)
   }
 
   /// Advice, so that what is malformed in it costs nothing.
@@ -103,7 +133,7 @@ final class DecodeStream: Sendable {
       if part.hasUsage { state.summary.usage = GenerationUsage(part.usage) }
       if let route { state.summary.route = route }
       if part.hasTimeline { state.summary.timeline = GenerationTimeline(part.timeline) }
-      state.isDelivering = !news.outputs.isEmpty || !news.promptLogprobs.isEmpty
+      state.isDelivering = news.hasContent
       let isFirst = !state.hasAnswered && !outputs.isEmpty
       if isFirst { state.hasAnswered = true }
       return (news, isFirst)

@@ -169,12 +169,17 @@ public final class RequestRouter: Sendable {
   }
 
   /// Routes a request and carries it to its end in the caller's task, which is a queue and a task switch less for each
-  /// token than a sequence of its updates.
+  /// token than a sequence of its updates; with `deliverNow`, tokens need no task at all.
   ///
-  /// - Parameter deliver: called with each update, one at a time, and with the head beside the first; the request waits for it.
+  /// - Parameters:
+  ///   - deliver: called with each update, one at a time, and with the head beside the first; the request waits for it.
+  ///   - deliverNow: is asked before `deliver` about an update that is not the first, on any thread; must not wait. Where it
+  ///     returns false, it has done nothing, and `deliver` gets the update.
   /// - Throws: what `deliver` throws, which ends the request; otherwise as the other `generate`, at any time until the end.
   public func generate(
-    _ request: GenerationRequest, deliver: @escaping @Sendable (GenerationUpdate, GenerationHead?) async throws -> Void
+    _ request: GenerationRequest,
+    deliver: @escaping @Sendable (GenerationUpdate, GenerationHead?) async throws -> Void,
+    deliverNow: @escaping @Sendable (GenerationUpdate) -> Bool = { _ in false }
   ) async throws {
     let prepared = try await admit(request, now: clock.now)
     let isFirst = Lock(true)
@@ -184,6 +189,8 @@ public final class RequestRouter: Sendable {
         return isFirst
       }
       try await deliver(update, opens ? prepared.head : nil)
+    } deliverNow: { update in
+      !isFirst.withLock(\.self) && deliverNow(update)
     }
     if let failure = await carry(prepared, into: GenerationSink(destination: .delivery(delivery))) {
       if failure.code == .cancelled, let error = delivery.failure { throw error }

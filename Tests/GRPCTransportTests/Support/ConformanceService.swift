@@ -1,12 +1,14 @@
 import GRPCCore
 import GRPCTransport
 import ServingTypes
+import Testing
 
 /// The service that both sides of the conformance tests speak; `Peer/peer.py` holds the same in Python.
 ///
 /// `Unary` echoes. Metadata steer it: `x-status` and `x-message` fail the call; `x-initial` and `x-initial-bin` come back
 /// in the head, `x-trailing` and `x-trailing-bin` in the trailer.
 /// `Down` sends `words[0]` messages of `words[1]` bytes and then, where `words[2]` is not 0, fails with that code.
+/// `DownAtOnce` does so too, for as long as the client is there, with messages that need not wait wherever that is possible.
 /// `Up` answers the number of messages and of bytes. `Both` echoes each message.
 /// `Hang` answers its head, and then nothing until it is cancelled. `Cancelled` answers how many `Hang`s were.
 /// `Early` reads one message, answers three and is done. `Deadline` answers the milliseconds that it was given. `Peer` answers what the server knows of its client.
@@ -17,6 +19,7 @@ final class ConformanceService: RegistrableRPCService {
   }
   static let unary = method("Unary", .unary)
   static let down = method("Down", .serverStreaming)
+  static let downAtOnce = method("DownAtOnce", .serverStreaming)
   static let up = method("Up", .clientStreaming)
   static let both = method("Both", .bidirectionalStreaming)
   static let hang = method("Hang", .bidirectionalStreaming)
@@ -30,6 +33,8 @@ final class ConformanceService: RegistrableRPCService {
     var started = 0
     var cancelled = 0
     var endedCleanly = 0
+    var writtenBeforeHead = 0
+    var writtenAtOnce = 0
   }
   let counts = Lock(Counts())
 
@@ -59,6 +64,26 @@ final class ConformanceService: RegistrableRPCService {
           throw RPCError(code: code, message: "asked for")
         }
         return ["x-trailing": "sent"]
+      }
+    }
+    router.registerHandler(forMethod: Self.downAtOnce, deserializer: deserializer, serializer: serializer) {
+      request, context in
+      let message = try await ServerRequest(stream: request).message
+      let writeNow = try #require(context.transportSpecific as? LibGRPCServerContext).writeNow
+      if writeNow(GRPCBytes([1])) { self.counts.withLock { $0.writtenBeforeHead += 1 } }
+      return StreamingServerResponse { writer in
+        for index in 0..<Int(message.word(0)) {
+          let bytes = [UInt8].pattern(Int(message.word(1)), seed: index)
+          if writeNow(GRPCBytes(bytes)) {
+            self.counts.withLock { $0.writtenAtOnce += 1 }
+            continue
+          }
+          do { try await writer.write(bytes) } catch {
+            self.counts.withLock { $0.cancelled += 1 }
+            throw error
+          }
+        }
+        return [:]
       }
     }
     router.registerHandler(forMethod: Self.up, deserializer: deserializer, serializer: serializer) { request, _ in

@@ -73,10 +73,13 @@ extension GRPCClient {
     }
   }
 
-  func callDown(count: Int, size: Int, code: Int = 0, options: CallOptions = .defaults) async throws -> [[UInt8]] {
+  func callDown(
+    count: Int, size: Int, code: Int = 0, method: MethodDescriptor = ConformanceService.down,
+    options: CallOptions = .defaults
+  ) async throws -> [[UInt8]] {
     try await serverStreaming(
-      request: ClientRequest(message: .init(words: [UInt32(count), UInt32(size), UInt32(code)])),
-      descriptor: ConformanceService.down, serializer: RawSerializer(), deserializer: RawDeserializer(),
+      request: ClientRequest(message: .init(words: [UInt32(clamping: count), UInt32(size), UInt32(code)])),
+      descriptor: method, serializer: RawSerializer(), deserializer: RawDeserializer(),
       options: options
     ) { response in
       var messages: [[UInt8]] = []

@@ -93,20 +93,28 @@ struct RouterHarness {
       prompt: .text(text), sampling: SamplingParameters(seed: seed, maxTokens: maxTokens, n: n))
   }
 
-  /// Runs a request to its end: by turns in the caller's task, as gRPC's handlers do, and as a sequence, as HTTP's do.
+  /// Runs a request to its end: by turns as a sequence, as HTTP's handlers do, and in the caller's task, as gRPC's do, which may
+  /// take updates where they arrive: none, all but the first, or some.
   func answer(_ request: GenerationRequest) async throws -> Answer {
-    let isSequence = turn.withLock { turn in
+    let turn = turn.withLock { turn in
       turn += 1
-      return turn.isMultiple(of: 2)
+      return turn % 4
     }
     let answer = Lock(Answer(samples: request.sampling.n))
-    if isSequence {
+    if turn == 0 {
       for try await update in try await router.generate(request).updates { answer.withLock { $0.take(update) } }
     } else {
       try await router.generate(request) { update, head in
         answer.withLock { answer in
           #expect((head == nil) == (answer.updates > 0), "the head comes with the first update")
           answer.take(update)
+        }
+      } deliverNow: { update in
+        answer.withLock { answer in
+          #expect(answer.updates > 0, "the first update comes with its head")
+          guard turn == 2 || turn == 3 && answer.updates.isMultiple(of: 3) else { return false }
+          answer.take(update)
+          return true
         }
       }
     }

@@ -26,13 +26,14 @@ final class SimulatedCall: Sendable {
   private let state = Lock(State())
 
   init(
-    descriptor: MethodDescriptor, connection: SimulatedConnection, window: Int, deadline: ContinuousClock.Instant?
+    descriptor: MethodDescriptor, connection: SimulatedConnection, window: Int, deadline: ContinuousClock.Instant?,
+    arrivals: ArrivalHandler?
   ) {
     self.descriptor = descriptor
     self.connection = connection
     self.deadline = deadline
     requests = SimulatedPipe(window: window)
-    responses = SimulatedPipe(window: window)
+    responses = SimulatedPipe(window: window, arrivals: arrivals)
   }
 
   /// Whether its stream is a hand-off's, which checks what it carries by itself.

@@ -31,7 +31,8 @@ final class SimulatedClientTransport: ClientTransport {
       try await network.clock.sleep(for: .milliseconds(1))
       throw RPCError(code: .unavailable, message: "nobody listens at \(address)")
     }
-    let call = network.open(descriptor, until: CallDeadline.current, on: connection)
+    let call = network.open(
+      descriptor, until: CallDeadline.current, arrivals: ArrivalHandler.current, on: connection)
     defer { network.close(call) }
     return try await withTaskCancellationHandler {
       try await closure(

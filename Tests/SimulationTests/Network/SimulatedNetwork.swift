@@ -80,9 +80,11 @@ final class SimulatedNetwork: Sendable {
   }
 
   func open(
-    _ descriptor: MethodDescriptor, until deadline: ContinuousClock.Instant?, on connection: SimulatedConnection
+    _ descriptor: MethodDescriptor, until deadline: ContinuousClock.Instant?, arrivals: ArrivalHandler?,
+    on connection: SimulatedConnection
   ) -> SimulatedCall {
-    let call = SimulatedCall(descriptor: descriptor, connection: connection, window: window, deadline: deadline)
+    let call = SimulatedCall(
+      descriptor: descriptor, connection: connection, window: window, deadline: deadline, arrivals: arrivals)
     connection.add(call)
     state.withLock { state in
       state.openClients += 1

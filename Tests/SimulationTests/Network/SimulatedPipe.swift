@@ -1,4 +1,5 @@
 import GRPCCore
+import GRPCTransport
 import ServingTypes
 
 /// One direction of a call, as its reader and its writer see it: what arrived in order, and how it ended.
@@ -22,8 +23,13 @@ final class SimulatedPipe: Sendable {
   private let writer = WaitingPlace()
   /// Parcels that may be under way or unread.
   private let window: Int
+  private let arrivals: ArrivalHandler?
 
-  init(window: Int) { self.window = window }
+  /// - Parameter arrivals: is offered each message that the reader waits for.
+  init(window: Int, arrivals: ArrivalHandler? = nil) {
+    self.window = window
+    self.arrivals = arrivals
+  }
 
   // MARK: The network's side
 
@@ -59,7 +65,20 @@ final class SimulatedPipe: Sendable {
     }
     // Lent memory goes back outside of the lock.
     _ = dropped
-    reader.wake()
+    if !offerMessage() { reader.wake() }
+  }
+
+  /// One thread runs all: nothing resumes the reader meanwhile.
+  private func offerMessage() -> Bool {
+    guard let arrivals, reader.isTaken else { return false }
+    let message = state.withLock { state -> GRPCBytes? in
+      guard state.arrived.count == 1, case .message(let bytes) = state.arrived[0] else { return nil }
+      return bytes
+    }
+    guard let message, arrivals.handle(message) else { return false }
+    state.withLock { _ = $0.arrived.removeFirst() }
+    writer.wake()
+    return true
   }
 
   /// A parcel is gone for good.

@@ -9,6 +9,8 @@ final class WaitingPlace: Sendable {
 
   private let state = Lock(State())
 
+  var isTaken: Bool { state.withLock { $0.waiter != nil } }
+
   /// Its caller looks again at what it waits for.
   func wait() async {
     await withTaskCancellationHandler {

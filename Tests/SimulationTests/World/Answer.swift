@@ -1,3 +1,4 @@
+import Routing
 import ServingTypes
 
 /// What one client got, or shall get.
@@ -10,6 +11,14 @@ struct Answer: Hashable, Sendable {
     tokens = Array(repeating: [], count: samples)
     texts = Array(repeating: "", count: samples)
     finishes = Array(repeating: nil, count: samples)
+  }
+
+  mutating func take(_ update: GenerationUpdate) {
+    for output in update.outputs {
+      tokens[output.sample] += output.tokens.map(\.id)
+      texts[output.sample] += output.text
+      if let finish = output.finish { finishes[output.sample] = finish }
+    }
   }
 
   /// Whether it is how `other` begins.

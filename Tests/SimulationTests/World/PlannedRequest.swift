@@ -15,4 +15,6 @@ struct PlannedRequest: Sendable {
   var leaves: Duration?
   /// What the client needs for each update.
   var reading: Duration
+  /// Whether it is carried in the client's own task, as gRPC's are, and not as a sequence, as HTTP's.
+  var isDelivered: Bool
 }

@@ -48,7 +48,7 @@ extension Scenario {
           id: id, prompt: prompt, sampling: sampling, salt: chance(8) ? "other" : "", start: start,
           deadline: chance(6) ? .milliseconds(number(5...3000)) : .seconds(90),
           leaves: chance(8) ? .milliseconds(number(0...400)) : nil,
-          reading: chance(5) ? .milliseconds(number(1...200)) : .zero))
+          reading: chance(5) ? .milliseconds(number(1...200)) : .zero, isDelivered: (seed ^ UInt64(id)) % 4 < 2))
       start += .milliseconds(chance(2) ? number(0...10) : number(0...2500))
     }
 

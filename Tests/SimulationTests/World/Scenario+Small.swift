@@ -27,7 +27,8 @@ extension Scenario {
       PlannedRequest(
         id: 0, prompt: [3, 1, 4, 1, 5, 9, 2, 6, 5],
         sampling: SamplingParameters(seed: 5, maxTokens: 3, ignoreEOS: true),
-        salt: "", start: .zero, deadline: .seconds(90), leaves: nil, reading: .zero)
+        salt: "", start: .zero, deadline: .seconds(90), leaves: nil, reading: .zero,
+        isDelivered: faults.reduce(0) { $0 + $1.message } % 2 == 0)
     ]
     origin = "one request with \(faults)"
     self.faults = faults.map { Fault(kind: $0.kind, message: $0.message, isExact: true) }

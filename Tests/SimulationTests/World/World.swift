@@ -120,21 +120,29 @@ final class World: Sendable {
   private func ask(
     _ request: PlannedRequest, of router: RequestRouter, _ answer: Lock<Answer>
   ) async throws(ServingError) {
-    let generation = try await router.generate(
-      GenerationRequest(
-        id: RequestID("request-\(request.id)"), prompt: .tokens(request.prompt), sampling: request.sampling,
-        cacheSalt: request.salt, deadline: clock.now + request.deadline))
-    for try await update in generation.updates {
-      answer.withLock { answer in
-        for output in update.outputs {
-          answer.tokens[output.sample] += output.tokens.map(\.id)
-          answer.texts[output.sample] += output.text
-          if let finish = output.finish { answer.finishes[output.sample] = finish }
-        }
+    let asked = GenerationRequest(
+      id: RequestID("request-\(request.id)"), prompt: .tokens(request.prompt), sampling: request.sampling,
+      cacheSalt: request.salt, deadline: clock.now + request.deadline)
+    @Sendable func take(_ update: GenerationUpdate) async throws {
+      answer.withLock { $0.take(update) }
+      if request.reading > .zero { try await clock.sleep(for: request.reading) }
+    }
+    do {
+      guard request.isDelivered else {
+        for try await update in try await router.generate(asked).updates { try await take(update) }
+        return
       }
-      if request.reading > .zero {
-        do { try await clock.sleep(for: request.reading) } catch { throw ServingError(.cancelled, "left") }
+      try await router.generate(asked) { update, _ in
+        try await take(update)
+      } deliverNow: { update in
+        if request.reading > .zero, self.simulation.chance(in: 2) { return false }
+        answer.withLock { $0.take(update) }
+        return true
       }
+    } catch is CancellationError {
+      throw ServingError(.cancelled, "left")
+    } catch {
+      throw ServingError(any: error)
     }
   }
 
