@@ -3,7 +3,7 @@ import ServingTypes
 
 /// Ends what its owner started when the owner ends, however that comes about: a shell that reads the numbers of the
 /// processes from a pipe and kills them once nobody holds the pipe's other end any more.
-final class ProcessGuardian: Sendable {
+package final class ProcessGuardian: Sendable {
   private static let script = """
     pids=" "
     while read -r sign pid; do
@@ -17,7 +17,7 @@ final class ProcessGuardian: Sendable {
 
   private let pipe: Lock<FileHandle?>
 
-  init() throws {
+  package init() throws {
     let process = Process()
     let pipe = Pipe()
     process.executableURL = URL(filePath: "/bin/sh")
@@ -30,13 +30,13 @@ final class ProcessGuardian: Sendable {
   }
 
   /// From now on the process ends with this one.
-  func watch(_ pid: Int32) { say("+ \(pid)\n") }
+  package func watch(_ pid: Int32) { say("+ \(pid)\n") }
 
   /// The process has ended; its number may be another's soon.
-  func forget(_ pid: Int32) { say("- \(pid)\n") }
+  package func forget(_ pid: Int32) { say("- \(pid)\n") }
 
   /// Kills what is watched still.
-  func end() {
+  package func end() {
     pipe.withLock { pipe in
       try? pipe?.close()
       pipe = nil

@@ -7,7 +7,7 @@ import GRPCCore
 /// not even its cancellation; once the reader has been resumed, nothing is offered before it waits again. Messages of a call with a
 /// limit of its own (`CallOptions.maxResponseMessageBytes`) are not offered.
 public final class ArrivalHandler: Sendable {
-  /// Of the calls that a task makes.
+  /// Of the calls that a task makes, but not of those that are made while their responses are read.
   @TaskLocal public static var current: ArrivalHandler?
 
   /// Must not wait. False for a message that the reader shall have.

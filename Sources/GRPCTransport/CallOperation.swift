@@ -103,7 +103,7 @@ struct CallOperationState {
 
   /// What to do outside the lock when the offer was taken or refused.
   mutating func settle(isTaken: Bool) -> OfferSettlement {
-    guard case .offered(let isCancelled) = phase else { return .resume(nil, .misused) }
+    guard case .offered(let isCancelled) = phase else { preconditionFailure("nothing was offered") }
     if isTaken, !isCancelled {
       phase = .running
       return .again

@@ -77,11 +77,13 @@ public final class LibGRPCClientTransport: ClientTransport {
     // Whatever the closure left unread or unsent ends with it. A call that is over is not touched.
     defer { call.cancel() }
     return try await withTaskCancellationHandler {
-      try await closure(
-        RPCStream(
-          descriptor: descriptor, inbound: RPCAsyncSequence(wrapping: inbound),
-          outbound: RPCWriter.Closable(wrapping: outbound)),
-        ClientContext(descriptor: descriptor, remotePeer: target, localPeer: "client"))
+      try await ArrivalHandler.$current.withValue(nil) {
+        try await closure(
+          RPCStream(
+            descriptor: descriptor, inbound: RPCAsyncSequence(wrapping: inbound),
+            outbound: RPCWriter.Closable(wrapping: outbound)),
+          ClientContext(descriptor: descriptor, remotePeer: target, localPeer: "client"))
+      }
     } onCancel: {
       call.cancel()
     }

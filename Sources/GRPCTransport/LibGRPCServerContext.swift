@@ -11,7 +11,7 @@ public struct LibGRPCServerContext: ServerContext.TransportSpecific {
   /// Writes a message of a streamed response, after its head, where none before it is under way.
   ///
   /// False where it can't be written at once: nothing was written, and the response's writer waits, or tells why not.
-  public var writeNow: @Sendable (GRPCBytes) -> Bool
+  package let writeNow: @Sendable (GRPCBytes) -> Bool
 
   package init(
     deadline: ContinuousClock.Instant?, peerIdentities: [String] = [],

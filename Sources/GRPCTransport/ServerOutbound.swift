@@ -34,7 +34,7 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
       try await write(message: bytes)
     case .status(let status, let metadata):
       // What was written before it goes before it.
-      if sendsAhead, !state.withLock({ $0.gaveUpWriting }) { _ = try? await call.waitUntilSent() }
+      if sendsAhead, !state.withLock({ $0.gaveUpWriting }) { await waitUntilSent(before: status) }
       try end(status, metadata)
     }
   }
@@ -52,6 +52,22 @@ final class ServerOutbound: ClosableRPCWriterProtocol, Sendable {
     try? end(
       Status(code: Status.Code(error?.code ?? .unknown), message: error?.message ?? "the handler failed"),
       error?.metadata ?? [:])
+  }
+
+  /// How long an error waits for a client that does not read.
+  private static let patience = Duration.seconds(1)
+
+  private func waitUntilSent(before status: Status) async {
+    if status.code == .ok || !call.isRunning(.sending) {
+      _ = try? await call.waitUntilSent()
+      return
+    }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { [call] in _ = try? await call.waitUntilSent() }
+      group.addTask { try? await Task.sleep(for: Self.patience) }
+      await group.next()
+      group.cancelAll()
+    }
   }
 
   private func write(head: Metadata) throws {

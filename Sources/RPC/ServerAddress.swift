@@ -27,16 +27,16 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
       self.init(unixPath: String(path))
       return
     }
-    guard let colon = text.lastIndex(of: ":") else { throw refuse("expected host:port") }
-    guard let port = UInt16(text[text.index(after: colon)...]) else { throw refuse("the port must be 0 to 65535") }
+    guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else { throw refuse("expected host:port") }
+    guard let port = UInt16(text[text.utf8.index(after: colon)...]) else { throw refuse("the port must be 0 to 65535") }
     var host = text[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
-      guard host.contains(":") else { throw refuse("brackets are for IPv6 addresses") }
-    } else if host.contains(":") {
+      guard host.utf8.contains(UInt8(ascii: ":")) else { throw refuse("brackets are for IPv6 addresses") }
+    } else if host.utf8.contains(UInt8(ascii: ":")) {
       throw refuse("an IPv6 address goes in brackets")
     }
-    guard !host.isEmpty, !host.contains(where: { $0.isWhitespace || $0 == "/" }) else {
+    guard !host.isEmpty, !host.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0 == "/" }) else {
       throw refuse("the host is missing or malformed")
     }
     self.init(host: String(host), port: Int(port))
@@ -57,7 +57,7 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   /// As the transports take it, to connect to and to listen on.
   public var description: String {
     switch location {
-    case .network(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .network(let host, let port): host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
     case .unix(let path): "unix:\(path)"
     }
   }

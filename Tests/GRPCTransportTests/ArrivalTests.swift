@@ -56,6 +56,29 @@ struct ArrivalTests {
     }
   }
 
+  @Test func aCallThatIsMadeMeanwhileIsItsOwn() async throws {
+    try await withPair { client, _ in
+      let (outer, inner, offered) = (Lock(Seen()), Lock(Seen()), Lock(0))
+      let handler = ArrivalHandler { _ in
+        offered.withLock { $0 += 1 }
+        return false
+      }
+      try await ArrivalHandler.$current.withValue(handler) {
+        try await client.serverStreaming(
+          request: ClientRequest(message: .init(words: [3, 10, 0])), descriptor: ConformanceService.down,
+          serializer: RawSerializer(), deserializer: RawDeserializer(), options: .defaults
+        ) { response in
+          for try await message in response.messages {
+            outer.withLock { $0.messages.append(message) }
+            try await down(client, count: 100, size: 10, inner)
+          }
+        }
+      }
+      #expect(outer.withLock { $0.messages.count } == 3 && inner.withLock { $0.messages.count } == 300)
+      #expect(offered.withLock { $0 } <= 3)
+    }
+  }
+
   @Test func aLimitOfTheCallsOwnIsTheReadersToKeep() async throws {
     try await withPair { client, _ in
       let offered = Lock(0)

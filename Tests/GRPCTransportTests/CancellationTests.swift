@@ -40,14 +40,17 @@ struct CancellationTests {
   }
 
   /// A client that does not read keeps no handler from ending, once it waits no more.
-  @Test(arguments: [false, true]) func aWriteThatWasGivenUpHoldsNoStatusBack(sendsAhead: Bool) async throws {
+  @Test(arguments: [
+    (ConformanceService.stuck, false), (ConformanceService.stuck, true), (ConformanceService.stuckAhead, true),
+  ])
+  func aWriteThatWasGivenUpHoldsNoStatusBack(method: MethodDescriptor, sendsAhead: Bool) async throws {
     var configuration = LibGRPCServerTransport.Configuration()
     configuration.sendsAhead = sendsAhead
     try await withServer(configuration: configuration) { transport, service in
       try await withClient(to: transport.address) { client in
         try await client.bidirectionalStreaming(
           request: StreamingClientRequest { _ in try await Task.sleep(for: .seconds(3600)) },
-          descriptor: ConformanceService.stuck, serializer: RawSerializer(), deserializer: RawDeserializer(),
+          descriptor: method, serializer: RawSerializer(), deserializer: RawDeserializer(),
           options: .defaults
         ) { response in
           _ = try response.accepted.get()

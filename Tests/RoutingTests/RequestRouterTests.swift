@@ -165,6 +165,20 @@ struct RequestRouterTests {
     }
   }
 
+  /// Whichever way the answer goes: nobody can trust the rest of it, and nobody else would say otherwise.
+  @Test(arguments: 0...3) func aWorkerThatBreaksTheProtocolEndsTheRequest(after: Int) async throws {
+    let worker = try ScriptedWorker("a", script: Array(repeating: .babble(after: after), count: 4))
+    try await RouterHarness.with([worker]) { harness in
+      for turn in 1...4 {
+        let error = await #expect(throws: ServingError.self) { _ = try await harness.answer(harness.request()) }
+        #expect(error?.code == .internalError && error?.message.contains("sample 99") == true)
+        #expect(worker.requests.count == turn && harness.router.inFlight == 0)
+      }
+      let request = harness.request()
+      try harness.check(try await harness.answer(request), request)
+    }
+  }
+
   @Test func aMissingSummaryIsMadeUpFor() async throws {
     let worker = try ScriptedWorker("a", script: [.omitSummary])
     try await RouterHarness.with([worker]) { harness in

@@ -13,7 +13,7 @@ import Testing
 
   /// The schedules of the other tests: those that are drawn, then those that are made.
   private static let schedules =
-    (UInt64(1_000_000)..<1_000_000 + 2000).map { Scenario(seed: $0) } + Scenario.staleRestarts
+    (UInt64(1_000_000)..<1_000_000 + 2000).map { Scenario(seed: $0) } + Scenario.staleRestarts + Scenario.singleFaults
 
   @Test func eachIsCaught() async {
     let found = await withTaskGroup(of: (Int, Int?, String).self) { group in

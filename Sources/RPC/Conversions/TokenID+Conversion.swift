@@ -2,6 +2,7 @@ import ServingProtos
 import ServingTypes
 
 /// Token ids as they travel.
+@inlinable
 public func wireTokens(_ tokens: some Collection<TokenID>) -> [UInt32] { tokens.map { UInt32(bitPattern: $0) } }
 
 /// Token ids that arrived in the field called `field`.

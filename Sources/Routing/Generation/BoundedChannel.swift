@@ -84,6 +84,7 @@ final class BoundedChannel<Element: Sendable>: Sendable {
     }
   }
 
+  /// Not while a `send` waits, which it would overtake.
   /// - Returns: false where there is no room, or no consumer any more.
   func sendNow(_ element: Element) -> Bool {
     let (isSent, waiting) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in

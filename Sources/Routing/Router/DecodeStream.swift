@@ -88,7 +88,7 @@ final class DecodeStream: Sendable {
 
   /// Takes a part in where it arrives, and sends it on if that can be done at once.
   ///
-  /// - Returns: false where it can't: what was taken in waits for the stream's reader.
+  /// - Returns: false where the stream's reader has to see to it, for whom what was taken in is kept.
   private func passOn(_ part: Baton_V1_DecodeResponse, into sink: GenerationSink, silence: StreamSilence) -> Bool {
     // The first answer concerns others than the client, as do prefill workers' failures: the reader tells them.
     guard part.prefillFailures.isEmpty, state.withLock({ $0.hasAnswered }), (try? silence.pause()) != nil else {

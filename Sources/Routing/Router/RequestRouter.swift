@@ -173,8 +173,8 @@ public final class RequestRouter: Sendable {
   ///
   /// - Parameters:
   ///   - deliver: called with each update, one at a time, and with the head beside the first; the request waits for it.
-  ///   - deliverNow: is asked before `deliver` about an update that is not the first, on any thread; must not wait. Where it
-  ///     returns false, it has done nothing, and `deliver` gets the update.
+  ///   - deliverNow: may be asked before `deliver` about an update that is not the first, on any thread; must not wait. Where
+  ///     it returns false, it has done nothing, and `deliver` gets the update.
   /// - Throws: what `deliver` throws, which ends the request; otherwise as the other `generate`, at any time until the end.
   public func generate(
     _ request: GenerationRequest,

@@ -4,7 +4,15 @@ import ServingTypes
 
 /// What the router counts.
 struct RouterMetrics: Sendable {
+  private struct DecisionLabels: Hashable {
+    var worker: WorkerID
+    var isDisaggregated: Bool
+  }
+
   private let registry: MetricsRegistry
+  private let requests: [String: Counter]
+  /// Those that were looked up before, as many as the registry keeps apart.
+  private let decisions = Lock<[DecisionLabels: Counter]>([:])
   private let migrations: Counter
   private let refusals: Counter
   private let lost: Counter
@@ -24,6 +32,14 @@ struct RouterMetrics: Sendable {
 
   init(registry: MetricsRegistry) {
     self.registry = registry
+    let statuses = ["ok"] + ServingError.Code.allCases.map(\.rawValue)
+    requests = Dictionary(
+      uniqueKeysWithValues: statuses.map { status in
+        (
+          status,
+          registry.counter("router_requests", help: "Requests by how they ended.", labels: [("status", status)])
+        )
+      })
     migrations = registry.counter("router_migrations", help: "Requests reopened on another worker.")
     refusals = registry.counter("router_refusals", help: "Requests that a worker refused for overload.")
     lost = registry.counter("router_lost_streams", help: "Streams from decode workers that died.")
@@ -56,16 +72,12 @@ struct RouterMetrics: Sendable {
   }
 
   func finished(_ status: String, seconds: Double) {
-    registry.counter("router_requests", help: "Requests by how they ended.", labels: [("status", status)]).increment()
+    requests[status]?.increment()
     duration.observe(seconds)
   }
 
   func decided(_ decision: RoutingDecision, promptBlocks blocks: Int) {
-    let path = decision.isDisaggregated ? "disaggregated" : "local"
-    registry.counter(
-      "router_decisions", help: "Routing decisions by decode worker and path of the prefill.",
-      labels: [("worker", decision.decode.id.value), ("path", path)]
-    ).increment()
+    counter(of: decision).increment()
     promptBlocks.increment(by: blocks)
     predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
     guard let cost = decision.costs.first(where: { $0.worker == decision.decode.id }) else { return }
@@ -73,6 +85,18 @@ struct RouterMetrics: Sendable {
       costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting, cost.recent])
     {
       histogram.observe(value)
+    }
+  }
+
+  private func counter(of decision: RoutingDecision) -> Counter {
+    let labels = DecisionLabels(worker: decision.decode.id, isDisaggregated: decision.isDisaggregated)
+    return decisions.withLock { decisions in
+      if let counter = decisions[labels] { return counter }
+      let counter = registry.counter(
+        "router_decisions", help: "Routing decisions by decode worker and path of the prefill.",
+        labels: [("worker", labels.worker.value), ("path", labels.isDisaggregated ? "disaggregated" : "local")])
+      if decisions.count < MetricsRegistry.defaultMaximumSeries { decisions[labels] = counter }
+      return counter
     }
   }
 

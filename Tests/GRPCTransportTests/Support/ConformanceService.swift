@@ -24,6 +24,7 @@ final class ConformanceService: RegistrableRPCService {
   static let both = method("Both", .bidirectionalStreaming)
   static let hang = method("Hang", .bidirectionalStreaming)
   static let stuck = method("Stuck", .bidirectionalStreaming)
+  static let stuckAhead = method("StuckAhead", .bidirectionalStreaming)
   static let cancelled = method("Cancelled", .unary)
   static let deadline = method("Deadline", .unary)
   static let early = method("Early", .bidirectionalStreaming)
@@ -123,6 +124,13 @@ final class ConformanceService: RegistrableRPCService {
           try? await Task.sleep(for: .milliseconds(300))
           group.cancelAll()
         }
+        throw RPCError(code: .deadlineExceeded, message: "given up")
+      }
+    }
+    router.registerHandler(forMethod: Self.stuckAhead, deserializer: deserializer, serializer: serializer) { _, _ in
+      StreamingServerResponse { writer in
+        self.counts.withLock { $0.started += 1 }
+        try await writer.write(.pattern(8 << 20, seed: 0))
         throw RPCError(code: .deadlineExceeded, message: "given up")
       }
     }

@@ -22,6 +22,8 @@ final class ScriptedWorker: Sendable {
     case hang(after: Int)
     /// Says nothing for a while, after so many messages, then goes on.
     case pause(after: Int, Duration)
+    /// Speaks of a sample that nobody asked for, after so many messages.
+    case babble(after: Int)
     /// Says everything but the last word.
     case omitSummary
   }
@@ -165,6 +167,7 @@ final class ScriptedWorker: Sendable {
       for sample in contexts.indices where contexts[sample].count < limit(sample) {
         try await perform(act, afterMessages: messages)
         if case .leave(messages) = act { return }
+        if case .babble(messages) = act { try await response.write(.with { $0.outputs = [.with { $0.sample = 99 }] }) }
         let token = Self.token(contexts[sample], sample: sample, seed: parameters.seed ?? 0)
         contexts[sample].append(token)
         var output = Baton_V1_Output()

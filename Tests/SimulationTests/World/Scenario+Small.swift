@@ -55,6 +55,11 @@ extension Scenario {
     }
   }
 
+  /// Each fault at each message of a request that goes through two workers.
+  static var singleFaults: [Scenario] {
+    (0..<20).flatMap { message in FaultKind.allCases.map { Scenario(faults: [Fault(kind: $0, message: message)]) } }
+  }
+
   /// The same with faults put into the code.
   func with(_ mutants: Mutants) -> Scenario {
     var scenario = self

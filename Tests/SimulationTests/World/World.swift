@@ -135,7 +135,7 @@ final class World: Sendable {
       try await router.generate(asked) { update, _ in
         try await take(update)
       } deliverNow: { update in
-        if request.reading > .zero, self.simulation.chance(in: 2) { return false }
+        if self.simulation.chance(in: request.reading > .zero ? 2 : 4) { return false }
         answer.withLock { $0.take(update) }
         return true
       }
