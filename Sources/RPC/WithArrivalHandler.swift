@@ -7,6 +7,7 @@ import SwiftProtobuf
 ///
 /// - Parameter handle: called on the transport's thread, while and only while the response's reader waits; must not wait. What it
 ///   refuses, by returning false, goes to the reader.
+@inlinable
 public func withArrivalHandler<Message: SwiftProtobuf.Message, Result>(
   _ handle: @escaping @Sendable (Message) -> Bool, _ body: () async throws -> Result
 ) async rethrows -> Result {

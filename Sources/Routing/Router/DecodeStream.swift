@@ -91,16 +91,15 @@ final class DecodeStream: Sendable {
   /// - Returns: false where the stream's reader has to see to it, for whom what was taken in is kept.
   private func passOn(_ part: Baton_V1_DecodeResponse, into sink: GenerationSink, silence: StreamSilence) -> Bool {
     // The first answer concerns others than the client, as do prefill workers' failures: the reader tells them.
-    guard part.prefillFailures.isEmpty, state.withLock({ $0.hasAnswered }), (try? silence.pause()) != nil else {
-      return false
-    }
+    guard part.prefillFailures.isEmpty, state.withLock({ $0.hasAnswered }), silence.hear() else { return false }
     let taken: Result<GenerationUpdate, ServingError>
     do throws(ServingError) { taken = .success(try take(part).news) } catch { taken = .failure(error) }
     if case .success(let news) = taken, !news.hasContent || sink.sendNow(news) {
       state.withLock { $0.isDelivering = false }
-      silence.begin()
       return true
     }
+    // From now on the worker can't be heard.
+    try? silence.pause()
     state.withLock { $0.undelivered = taken }
     return false
   }

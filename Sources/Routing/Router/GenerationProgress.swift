@@ -36,6 +36,7 @@ package struct GenerationProgress: Sendable {
   ///
   /// - Returns: those that are news to the client: a worker that a request moved to may send all of them again.
   package mutating func accept(promptLogprobs tokens: [GeneratedToken]) throws(ServingError) -> [GeneratedToken] {
+    if tokens.isEmpty { return [] }
     let known = max(0, promptLogprobs - missingPromptLogprobs - streamedPromptLogprobs)
     streamedPromptLogprobs += tokens.count
     guard streamedPromptLogprobs <= promptLogprobs else {

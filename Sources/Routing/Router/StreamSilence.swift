@@ -32,6 +32,18 @@ final class StreamSilence: Sendable {
     }
   }
 
+  /// The worker was heard, and its words need no reader.
+  ///
+  /// - Returns: false once the stream was given up: they must not count as delivered.
+  func hear() -> Bool {
+    let now = clock.now
+    return state.withLock { state in
+      if state == .givenUp { return false }
+      state = .listening(since: now)
+      return true
+    }
+  }
+
   /// The reader listens again.
   func begin() {
     let now = clock.now
