@@ -57,7 +57,6 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
     let never = gpr_inf_future(GPR_CLOCK_MONOTONIC)
     let now = gpr_inf_past(GPR_CLOCK_MONOTONIC)
     while true {
-      // A job may enqueue another without end: events are looked at in between.
       isWaiting = true
       let event = grpc_completion_queue_next(queue, jobs.isEmpty ? never : now, nil)
       isWaiting = false
@@ -99,10 +98,16 @@ final class CompletionLoop: TaskExecutor, @unchecked Sendable {  // safe: jobs a
     }
   }
 
+  /// How often what jobs enqueue is run before events are looked at, which takes a call of the kernel. Jobs may enqueue others
+  /// without end.
+  private static let turns = 16
+
   private func runJobs() {
-    guard !jobs.isEmpty else { return }
-    swap(&jobs, &due)
-    for job in due { job.runSynchronously(on: asUnownedTaskExecutor()) }
-    due.removeAll(keepingCapacity: true)
+    for _ in 0..<Self.turns {
+      guard !jobs.isEmpty else { return }
+      swap(&jobs, &due)
+      for job in due { job.runSynchronously(on: asUnownedTaskExecutor()) }
+      due.removeAll(keepingCapacity: true)
+    }
   }
 }
