@@ -7,15 +7,16 @@ import Testing
 struct HolderTests {
   func candidate(
     _ name: String, _ role: WorkerRole = .decode, cached: Int = 0, lendable: Int? = nil, active: Int = 0,
-    layout: String = "l", doubtful: Bool = false
+    layout: String = "l", doubtful: Bool = false, draining: Bool = false, length: Int = 4096, model: String = "m"
   ) -> WorkerCandidate {
-    WorkerCandidate(
-      record: WorkerRecord(
-        reference: WorkerReference(id: WorkerID(name), address: name, incarnation: Incarnation(3)), role: role,
-        model: "m", layoutDigest: layout, blockSize: 16, blockCount: 10_000, maximumModelLength: 4096,
-        // A block in use counts an eighth.
-        load: WorkerLoad(activeBlocks: active * 8)),
-      cached: CachedPrefix(device: cached), lendableBlocks: lendable, isDoubtful: doubtful)
+    var record = WorkerRecord(
+      reference: WorkerReference(id: WorkerID(name), address: name, incarnation: Incarnation(3)), role: role,
+      model: model, layoutDigest: layout, blockSize: 16, blockCount: 10_000, maximumModelLength: length,
+      // A block in use counts an eighth.
+      load: WorkerLoad(activeBlocks: active * 8))
+    record.isDraining = draining
+    return WorkerCandidate(
+      record: record, cached: CachedPrefix(device: cached), lendableBlocks: lendable, isDoubtful: doubtful)
   }
 
   func select(
@@ -49,6 +50,21 @@ struct HolderTests {
     #expect(names(select(workers) { $0.maximumHolders = 1 }) == ["d3": 80])
     #expect(names(select(workers) { $0.maximumHolders = 0 }) == [:])
     #expect(names(select(workers) { $0.policy = .leastLoaded }) == [:])
+    #expect(names(select(workers, computesWholePrompt: true)) == [:])
+  }
+
+  /// Whoever takes no requests, or not this one, may lend all the same, and is not chosen.
+  @Test func whoTakesNoRequestLends() {
+    let workers = [
+      candidate("d1"), candidate("p1", .prefill), candidate("leaving", cached: 90, draining: true),
+      candidate("short", .prefill, cached: 80, length: 1500), candidate("another", cached: 95, model: "other"),
+    ]
+    let decision = select(workers)
+    #expect(decision?.decode.id.value == "d1" && decision?.prefill.map(\.id.value) == ["p1"])
+    #expect(names(decision) == ["leaving": 90, "short": 80])
+    #expect(decision?.costs.map(\.worker.value) == ["d1", "p1"])
+    #expect(decision?.costs.last?.predictedFetchableBlocks == 90)
+    #expect(select(workers.filter { $0.record.id.value == "leaving" }) == nil)
     #expect(names(select(workers, computesWholePrompt: true)) == [:])
   }
 

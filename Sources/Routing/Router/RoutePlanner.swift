@@ -37,8 +37,9 @@ struct RoutePlanner: Sendable {
     var lookups = Duration.zero
     var query = query
     query.turn = memory.nextTurn()
-    let workers = registry.workers.filter { $0.record.model == query.model && !$0.record.isDraining }
-    guard !workers.isEmpty else { return nil }
+    // Those that drain take no requests, but lend their blocks.
+    let workers = registry.workers.filter { $0.record.model == query.model }
+    guard workers.contains(where: { !$0.record.isDraining }) else { return nil }
     let layouts = Dictionary(grouping: workers) { $0.record.layoutDigest }
     var prefixes: [WorkerID: CachedPrefix]? = [:]
     for (digest, holders) in layouts.sorted(by: { $0.key < $1.key }) {

@@ -3,10 +3,10 @@ import ServingTypes
 // Prefix blocks that one worker may fetch from another.
 extension WorkerSelector {
   /// Whoever computes prompts may have the blocks that others hold, where it lacks enough of them.
-  func noteExchange(among able: inout [WorkerCandidate]) {
+  func noteExchange(among able: inout [WorkerCandidate], from lenders: [WorkerCandidate]) {
     guard configuration.policy == .prefix, configuration.maximumHolders > 0 else { return }
     var best: [String: Best] = [:]
-    for holder in able where holder.lendableBlocks > 0 && !holder.isDoubtful {
+    for holder in lenders where holder.lendableBlocks > 0 && !holder.isDoubtful {
       best[holder.record.layoutDigest, default: Best()].take(holder.lendableBlocks, of: holder.record.id)
     }
     for index in able.indices where able[index].record.role.servesPrefill {
@@ -18,11 +18,11 @@ extension WorkerSelector {
 
   /// Those that hold more than one of the workers that may compute the prompt, the best first.
   func holders(
-    among able: [WorkerCandidate], for computing: [WorkerCandidate], besides decode: WorkerCandidate
+    among lenders: [WorkerCandidate], for computing: [WorkerCandidate], besides decode: WorkerCandidate
   ) -> [BlockHolder] {
     guard configuration.policy == .prefix else { return [] }
     let least = computing.map(\.cached.blocks).min() ?? 0
-    let useful = able.filter { holder in
+    let useful = lenders.filter { holder in
       holder.record.layoutDigest == decode.record.layoutDigest && holder.record.id != decode.record.id
         && !holder.isDoubtful && holder.lendableBlocks >= least + leastFetch
     }

@@ -14,10 +14,13 @@ public struct WorkerSelector: Sendable {
   /// - Returns: nil when no worker can serve the request.
   public func select(_ candidates: [WorkerCandidate], for query: SelectionQuery) -> RoutingDecision? {
     var able = candidates.filter { isAble($0, query) }
+    // Whoever takes no requests, or not this one, may lend blocks all the same.
+    var lenders = candidates.filter { $0.record.model == query.model }
     if query.computesWholePrompt {
-      for index in able.indices { (able[index].cached, able[index].lendableBlocks) = (CachedPrefix(), 0) }
+      for index in able.indices { able[index].cached = CachedPrefix() }
+      lenders = []
     }
-    noteExchange(among: &able)
+    noteExchange(among: &able, from: lenders)
     guard let decode = choose(able.filter(\.record.role.servesDecode), query) else { return nil }
     let need = prefillNeed(able, decode: decode, query)
     let prefill = need == .none ? [] : prefillWorkers(able, decode: decode, query)
@@ -41,7 +44,7 @@ public struct WorkerSelector: Sendable {
     let cached = max(decode.cached.weightedBlocks, first.map(savedBlocks) ?? 0)
     return RoutingDecision(
       decode: decode.record, prefill: prefill.map(\.record), isPrecaution: need == .precaution,
-      holders: holders(among: able, for: prefill.isEmpty ? [decode] : prefill, besides: decode),
+      holders: holders(among: lenders, for: prefill.isEmpty ? [decode] : prefill, besides: decode),
       predicted: decode.cached, missingBlocks: max(0, blocks(query, decode) - cached), costs: costs)
   }
 
