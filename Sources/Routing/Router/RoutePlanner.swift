@@ -37,9 +37,11 @@ struct RoutePlanner: Sendable {
     var lookups = Duration.zero
     var query = query
     query.turn = memory.nextTurn()
-    // Those that drain take no requests, but lend their blocks.
-    let workers = registry.workers.filter { $0.record.model == query.model }
-    guard workers.contains(where: { !$0.record.isDraining }) else { return nil }
+    // Those that drain take no requests, but lend their blocks to those of their layout that do.
+    let all = registry.workers.filter { $0.record.model == query.model }
+    let served = Set(all.filter { !$0.record.isDraining }.map(\.record.layoutDigest))
+    let workers = all.filter { served.contains($0.record.layoutDigest) }
+    guard !workers.isEmpty else { return nil }
     let layouts = Dictionary(grouping: workers) { $0.record.layoutDigest }
     var prefixes: [WorkerID: CachedPrefix]? = [:]
     for (digest, holders) in layouts.sorted(by: { $0.key < $1.key }) {
