@@ -20,7 +20,10 @@ import Testing
 
   @Test(arguments: [false, true]) func whatIsWatchedEndsWithItsOwner(byDeinit: Bool) async throws {
     let (first, forgotten, last) = (try sleeper(), try sleeper(), try sleeper())
-    defer { kill(forgotten.processIdentifier, SIGKILL) }
+    // Whoever is left holds the test runner's output open.
+    defer {
+      for process in [first, forgotten, last] where isAlive(process) { kill(process.processIdentifier, SIGKILL) }
+    }
     var guardian: ProcessGuardian? = try ProcessGuardian()
     for process in [first, forgotten, last] { guardian?.watch(process.processIdentifier) }
     guardian?.forget(forgotten.processIdentifier)
