@@ -63,6 +63,25 @@ struct CallTests {
     }
   }
 
+  @Test(arguments: [0, 1, 3], [false, true]) func aStreamHasItsHead(messages: Int, sendsAhead: Bool) async throws {
+    var configuration = LibGRPCServerTransport.Configuration()
+    configuration.sendsAhead = sendsAhead
+    try await withServer(configuration: configuration) { server, _ in
+      try await withClient(to: server.address) { client in
+        let request = ClientRequest(
+          message: [UInt8](words: [UInt32(messages), 10, 0]), metadata: ["x-initial": "first"])
+        try await client.serverStreaming(
+          request: request, descriptor: ConformanceService.down, serializer: RawSerializer(),
+          deserializer: RawDeserializer(), options: .defaults
+        ) { response in
+          #expect(response.metadata.first("x-initial") == "first")
+          let count = try await response.messages.reduce(0) { count, _ in count + 1 }
+          #expect(count == messages)
+        }
+      }
+    }
+  }
+
   @Test func metadataThatCannotBeSentNameTheKey() async throws {
     try await withPair { client, _ in
       let value = await status { _ = try await client.callUnary([], metadata: ["x-text": "caf\u{e9}\n"]) }

@@ -7,7 +7,8 @@ import Testing
 ///
 /// `Unary` echoes. Metadata steer it: `x-status` and `x-message` fail the call; `x-initial` and `x-initial-bin` come back
 /// in the head, `x-trailing` and `x-trailing-bin` in the trailer.
-/// `Down` sends `words[0]` messages of `words[1]` bytes and then, where `words[2]` is not 0, fails with that code.
+/// `Down` sends `words[0]` messages of `words[1]` bytes behind a head as `Unary`'s, and then, where `words[2]` is not 0, fails with
+/// that code.
 /// `DownAtOnce` does so too, for as long as the client is there, with messages that need not wait wherever that is possible.
 /// `Up` answers the number of messages and of bytes. `Both` echoes each message.
 /// `Hang` answers its head, and then nothing until it is cancelled. `Cancelled` answers how many `Hang`s were.
@@ -56,7 +57,7 @@ final class ConformanceService: RegistrableRPCService {
     }
     router.registerHandler(forMethod: Self.down, deserializer: deserializer, serializer: serializer) { request, _ in
       let message = try await ServerRequest(stream: request).message
-      return StreamingServerResponse { writer in
+      return StreamingServerResponse(metadata: request.metadata.renamed(from: "x-initial")) { writer in
         for index in 0..<Int(message.word(0)) {
           try await writer.write(.pattern(Int(message.word(1)), seed: index))
         }
