@@ -20,29 +20,28 @@ public struct HTTPClient: Sendable {
     self.maximumBytes = maximumBytes
   }
 
-  /// - Returns: the status and the whole body.
-  public func get(_ path: String) async throws -> (status: Int, body: String) {
+  public func get(_ path: String) async throws -> HTTPAnswer {
     try await call(.GET, path, body: nil)
   }
 
   /// Posts JSON.
   ///
   /// - Parameter onPart: called with each part of the body as it comes, on the connection's thread.
-  /// - Returns: the status, and the whole body where there is no `onPart`.
+  /// - Returns: without the body where there is an `onPart`.
   public func post(
     _ path: String, json: String, onPart: (@Sendable (ByteBuffer) -> Void)? = nil
-  ) async throws -> (status: Int, body: String) {
+  ) async throws -> HTTPAnswer {
     try await call(.POST, path, body: ByteBuffer(string: json), onPart: onPart)
   }
 
   /// Posts bytes that claim to be JSON.
-  public func post(_ path: String, bytes: [UInt8]) async throws -> (status: Int, body: String) {
+  public func post(_ path: String, bytes: [UInt8]) async throws -> HTTPAnswer {
     try await call(.POST, path, body: ByteBuffer(bytes: bytes))
   }
 
   private func call(
     _ method: HTTPMethod, _ path: String, body: ByteBuffer?, onPart: (@Sendable (ByteBuffer) -> Void)? = nil
-  ) async throws -> (status: Int, body: String) {
+  ) async throws -> HTTPAnswer {
     guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
       throw ServingError(.invalidArgument, "'\(address)' is no host:port")
     }
@@ -68,11 +67,12 @@ public struct HTTPClient: Sendable {
     } onCancel: {
       channel.close(promise: nil)
     }
-    return (result.status, String(buffer: result.body))
+    return HTTPAnswer(status: result.status, headers: result.headers, body: String(buffer: result.body))
   }
 
   private struct Answer: Sendable {
     var status: Int
+    var headers: [String: String] = [:]
     var body = ByteBuffer()
   }
 
@@ -114,7 +114,9 @@ public struct HTTPClient: Sendable {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       switch unwrapInboundIn(data) {
-      case .head(let head): answer.status = Int(head.status.code)
+      case .head(let head):
+        answer.status = Int(head.status.code)
+        for header in head.headers { answer.headers[header.name.lowercased()] = header.value }
       case .body(var part):
         if let onPart, answer.status == 200 { return onPart(part) }
         guard answer.body.readableBytes + part.readableBytes <= client.maximumBytes else {

@@ -20,7 +20,7 @@ import Testing
     }
   }
 
-  private static let hello = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world"
+  private static let hello = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nRetry-After: 3\r\n\r\nhello world"
 
   private static let hasIPv6 =
     (try? SocketAddress(ipAddress: "::1", port: 0)).flatMap { address in
@@ -47,7 +47,7 @@ import Testing
   @Test func aBodyMayBeAsLongAsTheLimit() async throws {
     try await Self.withServer(Self.hello) { port in
       let answer = try await HTTPClient(address: "127.0.0.1:\(port)", maximumBytes: 11).get("/")
-      #expect(answer.status == 200 && answer.body == "hello world")
+      #expect(answer.status == 200 && answer.body == "hello world" && answer.headers["retry-after"] == "3")
       let error = await #expect(throws: ServingError.self) {
         try await HTTPClient(address: "127.0.0.1:\(port)", maximumBytes: 10).get("/")
       }

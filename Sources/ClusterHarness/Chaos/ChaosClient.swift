@@ -65,7 +65,7 @@ struct ChaosClient: Sendable {
     try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
         defer { input.finish() }
-        let answer: (status: Int, body: String)
+        let answer: HTTPAnswer
         do {
           answer = try await HTTPClient(address: address).post("/v1/completions", json: body) { part in
             input.yield(Array(buffer: part))

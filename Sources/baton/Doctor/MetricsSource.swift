@@ -24,7 +24,7 @@ struct MetricsSource: Sendable {
   ///
   /// - Throws: `unavailable` when nobody answers in time, or somebody else does.
   func read() async throws(ServingError) -> MetricsSnapshot {
-    let answer: (status: Int, body: String)
+    let answer: HTTPAnswer
     do {
       answer = try await client.get(path)
     } catch {

@@ -68,12 +68,12 @@ extension LocalProcess {
   }
 
   /// An HTTP GET.
-  func get(_ path: String) async throws -> (status: Int, body: String) {
+  func get(_ path: String) async throws -> HTTPAnswer {
     try await HTTPClient(address: http, timeout: .seconds(120)).get(path)
   }
 
   /// An HTTP POST of JSON.
-  func post(_ path: String, _ body: Data) async throws -> (status: Int, body: String) {
+  func post(_ path: String, _ body: Data) async throws -> HTTPAnswer {
     try await HTTPClient(address: http, timeout: .seconds(120)).post(path, bytes: Array(body))
   }
 
