@@ -7,26 +7,10 @@ import Testing
 /// Clusters of simulated workers: real processes, gRPC and Redis, no model.
 @Suite(.serialized, .enabled(if: TestFiles.baton != nil && TestFiles.redis != nil))
 struct SimulatedClusterTests {
-  private func configuration(prefill: Int = 1, decode: Int = 1, model: String = "free") -> ClusterConfiguration {
-    var configuration = ClusterConfiguration(binary: TestFiles.baton ?? "", model: ["--simulate", model])
-    (configuration.prefill, configuration.decode) = (prefill, decode)
-    configuration.arguments = { role, _ in role == .router || role == .redis ? [] : ["--check-integrity-on-idle"] }
-    return configuration
-  }
-
-  private func request(_ length: Int, tokens: UInt32 = 24) -> Baton_V1_GenerateRequest {
-    .with {
-      $0.tokens.ids = (0..<UInt32(length)).map { $0 * 7 % 256 }
-      $0.sampling.temperature = 0
-      $0.sampling.maxTokens = tokens
-      $0.explain = true
-    }
-  }
-
   /// - Parameter socket: where Redis is reached; nil: over TCP.
   @Test(arguments: [nil, "/tmp/baton-\(RequestID.random().value.prefix(12)).sock"])
   func aRequestGoesThroughBothTiersAndIsFoundAgain(_ socket: String?) async throws {
-    var configuration = configuration()
+    var configuration = ClusterConfiguration.simulated()
     if let socket {
       let others = configuration.arguments
       configuration.arguments = { role, index in
@@ -36,10 +20,10 @@ struct SimulatedClusterTests {
     defer { if let socket { try? FileManager.default.removeItem(atPath: socket) } }
     try await Cluster.run(configuration) { cluster in
       try await RouterClient.with(cluster.routers[0].grpc) { client in
-        let first = try await client.generate(request(400))
+        let first = try await client.generate(TokenPrompts.greedy(400))
         #expect(first.tokens.count == 24 && first.finish == .length && first.usage.cachedTokens == 0)
         #expect(first.route.hasPrefill && first.route.transferredBlocks > 0)
-        let second = try await client.generate(request(400))
+        let second = try await client.generate(TokenPrompts.greedy(400))
         #expect(second.tokens == first.tokens && second.usage.cachedTokens >= 384)
       }
       for worker in cluster.workers {
@@ -49,8 +33,9 @@ struct SimulatedClusterTests {
   }
 
   @Test func membersDieFreezeAndComeBackUnderTheirNames() async throws {
-    try await Cluster.run(configuration(decode: 2)) { cluster in
-      let answer = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request(300)) }
+    try await Cluster.run(.simulated(decode: 2)) { cluster in
+      let request = TokenPrompts.greedy(300)
+      let answer = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request) }
       let victim = cluster.decode[0]
       let pid = victim.pid
       victim.kill()
@@ -66,13 +51,13 @@ struct SimulatedClusterTests {
       try await cluster.redis.restart()
       try await cluster.routers[0].restart()
       try await cluster.waitForWorkers()
-      let again = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request(300)) }
+      let again = try await RouterClient.with(cluster.routers[0].grpc) { try await $0.generate(request) }
       #expect(again.tokens == answer.tokens)
     }
   }
 
   @Test func aFailureKeepsTheLogsAndSaysWhere() async throws {
-    var bad = configuration()
+    var bad = ClusterConfiguration.simulated()
     bad.model = ["--simulate", "no-such-model"]
     do {
       try await Cluster.run(bad) { _ in }
