@@ -81,6 +81,39 @@ import Testing
     channels.close()
   }
 
+  /// Routers name the worker that leaves as a holder, and whoever takes its place fetches from it.
+  @Test func aPrefixIsFetchedFromAWorkerThatDrains() async throws {
+    var options = FetchEndToEndTests.options(.decode)
+    options.cost.step = .milliseconds(4)
+    let expected = try await alone(decodeRequest(prompt(200)))
+    let request = GenerationRequest(
+      prompt: .tokens(prompt(200)), sampling: SamplingParameters(temperature: 0, seed: 7, maxTokens: 24), explain: true)
+    // Has the worker stay while the other request comes and goes.
+    var long = request
+    long.sampling.maxTokens = 3000
+    try await RoutedWorkers.with([options, options]) { [long] routed in
+      await #expect(throws: CancellationError.self) {
+        try await routed.answer(long) { _ in
+          let (leaving, staying) =
+            routed.workers[0].engine.statistics.runningSequences > 0
+            ? (routed.workers[0], routed.workers[1]) : (routed.workers[1], routed.workers[0])
+          try await eventually("never announced") { try await routed.announcedBlocks(of: prompt(200), leaving) == 12 }
+          leaving.server.beginDraining()
+          await eventually("not seen to drain") {
+            routed.router.workers.contains { $0.record.id == leaving.server.reference.id && $0.record.isDraining }
+          }
+          let answer = try await routed.answer(request)
+          #expect(answer.tokens == expected)
+          let route = try #require(answer.route)
+          #expect(route.decode == staying.server.reference && route.fetchedBlocks == 12 && route.computedTokens == 8)
+          #expect(staying.engine.statistics.fetches.completed == 1 && leaving.engine.statistics.blocksSent == 12)
+          throw CancellationError()
+        }
+      }
+      await eventually("blocks are held") { routed.workers.allSatisfy { $0.engine.statistics.activeBlocks == 0 } }
+    }
+  }
+
   /// Blocks that a fetch finds.
   private static func lentBlocks(
     of tokens: [TokenID], _ worker: TestWorker, _ channels: ChannelPool

@@ -23,6 +23,9 @@ struct RoutedWorkers {
     var finishes: [FinishReason?]
     var completionTokens = 0
     var migrations = 0
+    /// Where it was made, and how long each part took; nil until its end.
+    var route: GenerationRoute?
+    var timeline: GenerationTimeline?
 
     /// The same output, wherever it was made.
     func agrees(with other: Answer) -> Bool {
@@ -106,9 +109,26 @@ struct RoutedWorkers {
       }
       answer.completionTokens = update.usage?.completionTokens ?? answer.completionTokens
       answer.migrations = update.route?.migrations ?? answer.migrations
+      answer.route = update.route ?? answer.route
+      answer.timeline = update.timeline ?? answer.timeline
       try await onTokens(answer.tokens.reduce(0) { $0 + $1.count })
     }
     return answer
+  }
+}
+
+extension RoutedWorkers {
+  /// Leading blocks of a prompt that the directory knows a worker to hold.
+  func announcedBlocks(of tokens: [TokenID], _ worker: TestWorker) async throws -> Int {
+    let id = worker.server.reference.id
+    guard let record = try await directory.workers().first(where: { $0.id == id }) else { return 0 }
+    let query = PrefixQuery(
+      layoutDigest: record.layoutDigest,
+      hashes: BlockHash.chain(tokens: tokens, blockSize: record.blockSize, salt: ""),
+      holders: [
+        PrefixQuery.Holder(worker: id, incarnation: record.reference.incarnation, epoch: record.epoch)
+      ])
+    return try await directory.longestPrefixes(query)[id]?.blocks ?? 0
   }
 }
 
