@@ -49,4 +49,34 @@ import Testing
           || text.contains("baton_router_actual_cached_blocks_total 20"))
     }
   }
+
+  /// One sequence at a time: the second request waits for all that the first one has left to do.
+  @Test(arguments: [false, true]) func whoWaitedIsToldHowLong(isHandedOff: Bool) async throws {
+    let step = Duration.milliseconds(5)
+    let length = 400
+    var decode = WorkerOptions.decode
+    decode.cost = SimulatedExecutor.Cost(step: step)
+    decode.engine.maxNumSeqs = 1
+    decode.engine.enableSpecDecode = false
+    try await RoutedWorkers.with(isHandedOff ? [decode, .prefill] : [decode]) { routed in
+      let worker = routed.workers[0]
+      func request(_ seed: Int, maxTokens: Int) -> GenerationRequest {
+        GenerationRequest(
+          prompt: .tokens(prompt(100, seed: seed)), sampling: SamplingParameters(temperature: 0, maxTokens: maxTokens),
+          explain: true)
+      }
+      async let first = routed.answer(request(1, maxTokens: length))
+      await eventually("it never runs") { worker.engine.statistics.generatedTokens > 0 }
+      async let second = routed.answer(request(2, maxTokens: 2))
+      await eventually("nobody waits") { worker.engine.statistics.waitingSequences == 1 }
+      // Each of these begins later than the wait did; one token came with the prompt.
+      let stepsLeft = length - 1 - worker.record.counts.steps
+      try #require(stepsLeft > 0)
+      #expect(try await first.completionTokens == length)
+      let waited = try #require(try await second.timeline)
+      #expect(waited.decodeQueueSeconds >= step * stepsLeft / .seconds(1))
+      #expect(waited.firstTokenSeconds >= waited.decodeQueueSeconds)
+      #expect(try await (second.route?.prefill != nil) == isHandedOff)
+    }
+  }
 }
