@@ -165,7 +165,10 @@ let shellTests: [Target] = [
     ]),
   test(
     "IntegrationTests",
-    ["ServingTypes", "ServingProtos", "GRPCTransport", "ClusterHarness", "LoadHarness", grpc, grpcProtobuf, protobuf],
+    [
+      "ServingTypes", "Observability", "ServingProtos", "GRPCTransport", "ClusterHarness", "LoadHarness", grpc,
+      grpcProtobuf, protobuf,
+    ],
     exclude: ["Peers"]),
   test("ClusterHarnessTests", ["ClusterHarness", "ServingTypes", nio, nioPosix]),
   test("TidyTests", []),
