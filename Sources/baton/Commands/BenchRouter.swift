@@ -15,7 +15,7 @@ struct BenchRouter: AsyncParsableCommand {
       """)
 
   @Option(help: ArgumentHelp("Requests straight to a worker, and as many through the router.", valueName: "n"))
-  var pairs = 300
+  var pairs = 2000
   @Option(help: ArgumentHelp("Streams at once.", valueName: "n"))
   var streams = 256
   @Option(help: ArgumentHelp("Decode workers that share them.", valueName: "n"))
