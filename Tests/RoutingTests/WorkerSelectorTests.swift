@@ -7,7 +7,8 @@ struct WorkerSelectorTests {
   func candidate(
     _ name: String, _ role: WorkerRole = .decode, cached: CachedPrefix = CachedPrefix(), pending: Int = 0,
     active: Int = 0, waiting: Int = 0, layout: String = "l", model: String = "m", length: Int = 4096,
-    draining: Bool = false, doubtful: Bool = false, own: InFlightWork = InFlightWork()
+    draining: Bool = false, doubtful: Bool = false, own: InFlightWork = InFlightWork(),
+    unreported: InFlightWork? = nil, recent: Double = 0
   ) -> WorkerCandidate {
     WorkerCandidate(
       record: WorkerRecord(
@@ -15,7 +16,7 @@ struct WorkerSelectorTests {
         model: model, layoutDigest: layout, blockSize: 16, blockCount: 1000, maximumModelLength: length,
         load: WorkerLoad(pendingPrefillTokens: pending * 16, waitingSequences: waiting, activeBlocks: active),
         isDraining: draining),
-      cached: cached, unreported: own, own: own, isDoubtful: doubtful)
+      cached: cached, unreported: unreported ?? own, own: own, recentBlocks: recent, isDoubtful: doubtful)
   }
 
   func select(
@@ -57,6 +58,26 @@ struct WorkerSelectorTests {
     #expect(decode([busy, candidate("b")]) == "b")
   }
 
+  /// A report may lack the newest of them, and all of those that it was made before.
+  @Test func whatWasReportedIsNotCountedTwice() throws {
+    let own = InFlightWork(prefillBlocks: 9, activeBlocks: 9)
+    let costs = try #require(
+      select([
+        candidate("a", pending: 8, active: 8, own: own, unreported: InFlightWork()),
+        candidate("b", pending: 8, active: 8, own: own, unreported: InFlightWork(prefillBlocks: 2, activeBlocks: 4)),
+      ])
+    ).costs
+    #expect(costs.map(\.pending) == [9, 10])
+    #expect(costs.map(\.active) == [9.0 / 8, 12.0 / 8])
+  }
+
+  @Test func whoWasLatelyGivenMuchToComputeIsSpared() throws {
+    let decision = try #require(select([candidate("a", recent: 80), candidate("b")]))
+    #expect(decision.decode.id.value == "b")
+    #expect(decision.costs[0].recent == RoutingConfiguration().recentBlockCost * 80)
+    #expect(decision.costs[0].recent > 0 && decision.costs[1].recent == 0)
+  }
+
   @Test func onlyAbleWorkersAreTaken() {
     #expect(select([]) == nil)
     #expect(decode([candidate("a", .prefill)]) == nil)
@@ -80,6 +101,9 @@ struct WorkerSelectorTests {
     let other = candidate("b", active: 900)
     #expect(decode([full, other]) == "b", "even though the cost would favour it")
     #expect(decode([full, candidate("b", active: 990)]) == "a", "all are gated, so the cost decides")
+    let behind = candidate("a", cached: CachedPrefix(device: 6000), pending: 5000, length: 1 << 20)
+    let idle = candidate("b", length: 1 << 20)
+    #expect(select([behind, idle], tokens: 6000 * 16)?.decode.id.value == "b", "prompts that wait count too")
   }
 
   @Test func tiesAreBrokenByThePromptAndAlwaysAlike() {

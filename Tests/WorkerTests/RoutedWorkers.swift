@@ -115,9 +115,7 @@ struct RoutedWorkers {
     }
     return answer
   }
-}
 
-extension RoutedWorkers {
   /// Leading blocks of a prompt that the directory knows a worker to hold.
   func announcedBlocks(of tokens: [TokenID], _ worker: TestWorker) async throws -> Int {
     let id = worker.server.reference.id

@@ -21,7 +21,8 @@ struct RouterMetrics: Sendable {
   private let predictedBlocks: Counter
   private let actualBlocks: Counter
   /// In the order of `costTermNames`.
-  private let costTerms: [Histogram]
+  private let decodeCosts: [Histogram]
+  private let prefillCosts: [Histogram]
   private static let costTermNames = ["prefill", "cached", "pending", "active", "waiting", "recent"]
   private static let blockBuckets: [Double] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
   private let lookupSeconds: Histogram
@@ -51,11 +52,14 @@ struct RouterMetrics: Sendable {
     )
     actualBlocks = registry.counter(
       "router_actual_cached_blocks", help: "Blocks of routed prompts that their decode worker did hold.")
-    costTerms = Self.costTermNames.map { term in
-      registry.histogram(
-        "router_cost_blocks", help: "The chosen decode worker's cost by term, in blocks.", buckets: Self.blockBuckets,
-        labels: [("term", term)])
+    func costs(of role: WorkerRole) -> [Histogram] {
+      Self.costTermNames.map { term in
+        registry.histogram(
+          "router_cost_blocks", help: "The chosen workers' costs by role and term, in blocks.",
+          buckets: Self.blockBuckets, labels: [("role", role.rawValue), ("term", term)])
+      }
     }
+    (decodeCosts, prefillCosts) = (costs(of: .decode), costs(of: .prefill))
     lookupSeconds = registry.histogram(
       "directory_lookup_seconds", help: "Time to ask the directory for the longest prefixes.",
       buckets: MetricBuckets.call)
@@ -80,9 +84,16 @@ struct RouterMetrics: Sendable {
     counter(of: decision).increment()
     promptBlocks.increment(by: blocks)
     predictedBlocks.increment(by: min(blocks, decision.predicted.blocks))
-    guard let cost = decision.costs.first(where: { $0.worker == decision.decode.id }) else { return }
+    observeCost(of: decision.decode.id, in: decision, decodeCosts)
+    if decision.isDisaggregated, let prefill = decision.prefill.first {
+      observeCost(of: prefill.id, in: decision, prefillCosts)
+    }
+  }
+
+  private func observeCost(of worker: WorkerID, in decision: RoutingDecision, _ histograms: [Histogram]) {
+    guard let cost = decision.costs.first(where: { $0.worker == worker }) else { return }
     for (histogram, value) in zip(
-      costTerms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting, cost.recent])
+      histograms, [cost.prefill, cost.cached, cost.pending, cost.active, cost.waiting, cost.recent])
     {
       histogram.observe(value)
     }

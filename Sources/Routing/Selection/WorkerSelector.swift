@@ -4,7 +4,8 @@ import ServingTypes
 /// Chooses a decode worker and, unless little is left to compute, prefill workers. Pure: no I/O, no clock, no state.
 ///
 /// cost = prompts still to be computed there + this prompt − its cached blocks (host and file tiers counting less, and less
-/// still what it could fetch) + blocks in use, all in blocks; the lowest wins.
+/// still what it could fetch) + weighted blocks in use, waiting sequences and what it was lately given to compute, all in
+/// blocks; the lowest wins.
 /// - SeeAlso: NVIDIA Dynamo's KV router, for the form of the cost.
 public struct WorkerSelector: Sendable {
   public var configuration: RoutingConfiguration

@@ -15,12 +15,12 @@ struct OverloadTests {
     let running = TokenPrompts.greedy(256, seed: 1, maxTokens: 48)
     let queued = TokenPrompts.greedy(160, seed: 2, maxTokens: 4)
     let expected = try await TokenPrompts.answers(to: [running, queued])
-    try await PacedModel(step: .milliseconds(100)).withFile { model in
+    try await PacedModel(step: .milliseconds(250)).withFile { model in
       var configuration = ClusterConfiguration.simulated(model: model)
       let others = configuration.arguments
       configuration.arguments = { role, index in
         // A self-test would take the queue's place.
-        let own = limit + ["--max-queued-requests", "1", "--self-test-interval", "600s"]
+        let own = limit + ["--max-queued-requests", "1", "--self-test-interval", "600s", "--no-enable-spec-decode"]
         return others(role, index) + (role == .decode ? own : [])
       }
       try await Cluster.run(configuration) { cluster in

@@ -17,8 +17,8 @@ struct PacedModel {
     ]
     let file = FileManager.default.temporaryDirectory
       .appending(path: "baton-model-\(RequestID.random().value.prefix(12)).json")
-    try JSONSerialization.data(withJSONObject: fields).write(to: file)
     defer { try? FileManager.default.removeItem(at: file) }
+    try JSONSerialization.data(withJSONObject: fields).write(to: file)
     return try await body(file.path)
   }
 }

@@ -7,10 +7,10 @@ import Testing
 @Suite(.serialized, .enabled(if: TestFiles.baton != nil && TestFiles.redis != nil))
 struct ProcessDrainTests {
   @Test func aStreamThatWouldNotEndInTimeGoesOnElsewhere() async throws {
-    let request = TokenPrompts.greedy(200, maxTokens: 600)
+    let request = TokenPrompts.greedy(200, maxTokens: 1200)
     let expected = try await TokenPrompts.answers(to: [request])[0]
     try await PacedModel(step: .milliseconds(10)).withFile { model in
-      // Without speculation: the stream takes six seconds at least, and the worker gives it up after one and a half.
+      // Without speculation: the stream takes twelve seconds at least, and the worker gives it up after one and a half.
       let arguments = ["--drain-timeout", "2s", "--no-enable-spec-decode"]
       try await Cluster.run(.simulated(decode: 2, model: model, arguments: arguments)) { cluster in
         let isStreaming = Lock(false)

@@ -11,7 +11,10 @@ struct RefusedProcessTests {
       let port = try FreePort.find()
       let redis = processes.add(
         "redis", role: .redis, executable: TestFiles.redis ?? "",
-        arguments: ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--replicaof", "127.0.0.1", "1"])
+        arguments: [
+          "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--replicaof", "127.0.0.1",
+          "1",
+        ])
       try redis.start()
       try await redis.waitUntilReady()
       let worker = processes.add(

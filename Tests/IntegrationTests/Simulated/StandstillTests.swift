@@ -6,9 +6,9 @@ import Testing
 /// What a worker's probes say while its engine stands still.
 @Suite(.serialized, .enabled(if: TestFiles.baton != nil))
 struct StandstillTests {
-  /// The first step after a long prompt takes ten seconds, which nothing before it foretold; a self-test's prompt is short.
+  /// The first step after a long prompt takes twenty seconds, which nothing before it foretold; a self-test's prompt is short.
   @Test func aStandstillFailsTheProbesUntilItIsOver() async throws {
-    try await PacedModel(contextToken: .milliseconds(5)).withFile { model in
+    try await PacedModel(contextToken: .milliseconds(10)).withFile { model in
       try await LocalProcesses.run { processes in
         let worker = processes.add(
           "decode", role: .decode, executable: TestFiles.baton ?? "",
