@@ -2,13 +2,16 @@ import Engine
 import ServingTypes
 
 /// A long prompt that is read alone, and then beside running streams: what each costs the other.
+///
+/// The streams then run once more without it: the same tokens, behind contexts of the same lengths, are what their gaps beside the
+/// prompt are held against.
 public struct LongPromptLoad: Sendable {
   public let engine: EngineCore
   public var streams: Int
   public var promptLength: Int
   /// Tokens in each stream's prompt; the streams differ.
   public var streamPromptLength: Int
-  /// How long the streams run before the prompt comes; their gaps in its second half are those without it.
+  /// How long the streams run before the prompt comes.
   public var quiet: Duration
 
   public init(
@@ -30,30 +33,48 @@ public struct LongPromptLoad: Sendable {
       )
     }
     let alone = try await read(seed: seed &* 2)
-    let start = ContinuousClock.now
-    return try await withThrowingTaskGroup(of: [Double]?.self) { group in
-      var handles: [GenerationHandle] = []
-      for index in 0..<streams {
-        let handle = try engine.generate(
-          request(streamPromptLength, engine.maximumContextLength, seed &* 64 &+ UInt64(index)))
-        handles.append(handle)
-        group.addTask { try await Self.arrivals(handle, since: start) }
-      }
-      defer { for handle in handles { handle.cancel() } }
+    let (loaded, prompt) = try await runStreams(seed: seed, end: engine.maximumContextLength) { handles, seconds in
       try await Task.sleep(for: quiet)
-      let from = (ContinuousClock.now - start) / .seconds(1)
-      let loaded = try await read(seed: seed &* 2 &+ 1)
-      let to = (ContinuousClock.now - start) / .seconds(1)
+      let from = seconds()
+      let prefill = try await read(seed: seed &* 2 &+ 1)
+      let span = from..<seconds()
       for handle in handles { handle.cancel() }
-      var result = LongPromptResult(
-        promptLength: promptLength, aloneSeconds: alone, loadedSeconds: loaded, quietGaps: [], loadedGaps: [])
-      for try await arrivals in group {
-        guard let arrivals, let last = arrivals.last, last > to - loaded / 4 else {
-          throw ServingError(.internalError, "a stream ended before the long prompt was read")
-        }
-        result.add(arrivals, quiet: from - quiet / .seconds(2)..<from, loaded: from..<to)
+      return (span: span, prefill: prefill)
+    }
+    guard loaded.allSatisfy({ ($0.last ?? 0) > prompt.span.upperBound - prompt.prefill / 4 }) else {
+      throw ServingError(.internalError, "a stream ended before the long prompt was read")
+    }
+    let beside = loaded.map { times in times.indices.filter { $0 > 0 && prompt.span.contains(times[$0]) } }
+    let end = streamPromptLength + (beside.compactMap(\.last).max() ?? 0) + 1
+    let (control, _) = try await runStreams(seed: seed, end: end) { _, _ in }
+    func gaps(_ streams: [[Double]]) -> [Double] {
+      zip(streams, beside).flatMap { times, places in places.map { times[$0] - times[$0 - 1] } }
+    }
+    return LongPromptResult(
+      promptLength: promptLength, aloneSeconds: alone, loadedSeconds: prompt.prefill, quietGaps: gaps(control),
+      loadedGaps: gaps(loaded))
+  }
+
+  /// Runs the streams until they end, or `body` has cancelled them.
+  ///
+  /// - Parameter end: the length at which they end, their prompts included.
+  /// - Returns: when each token of each stream came, in seconds by the clock that `body` is given.
+  private func runStreams<Result>(
+    seed: UInt64, end: Int, _ body: ([GenerationHandle], () -> Double) async throws -> Result
+  ) async throws -> ([[Double]], Result) {
+    let start = ContinuousClock.now
+    return try await withThrowingTaskGroup(of: (Int, [Double]).self) { group in
+      var handles: [GenerationHandle] = []
+      defer { for handle in handles { handle.cancel() } }
+      for index in 0..<streams {
+        let handle = try engine.generate(request(streamPromptLength, end, seed &* 64 &+ UInt64(index)))
+        handles.append(handle)
+        group.addTask { (index, try await Self.arrivals(handle, since: start)) }
       }
-      return result
+      let result = try await body(handles) { (ContinuousClock.now - start) / .seconds(1) }
+      var arrivals = [[Double]](repeating: [], count: streams)
+      for try await (index, times) in group { arrivals[index] = times }
+      return (arrivals, result)
     }
   }
 

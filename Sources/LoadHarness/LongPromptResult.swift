@@ -4,7 +4,7 @@ public struct LongPromptResult: Codable, Hashable, Sendable {
   /// From the prompt's admission to its first token, without and beside streams.
   public var aloneSeconds: Double
   public var loadedSeconds: Double
-  /// Seconds between two tokens of one stream, without and beside the prompt.
+  /// Seconds between two tokens of one stream, without and beside the prompt; the same tokens.
   public var quietGaps: [Double]
   public var loadedGaps: [Double]
 
@@ -16,14 +16,6 @@ public struct LongPromptResult: Codable, Hashable, Sendable {
     self.loadedSeconds = loadedSeconds
     self.quietGaps = quietGaps
     self.loadedGaps = loadedGaps
-  }
-
-  /// Sorts one stream's gaps: those that end in a span belong to it.
-  mutating func add(_ arrivals: [Double], quiet: Range<Double>, loaded: Range<Double>) {
-    for (before, now) in zip(arrivals, arrivals.dropFirst()) {
-      if quiet.contains(now), quiet.contains(before) { quietGaps.append(now - before) }
-      if loaded.contains(now) { loadedGaps.append(now - before) }
-    }
   }
 
   /// The streams' gap at the 99th percentile beside the prompt, over the median without it.

@@ -93,10 +93,8 @@ public final class Scheduler {
   ///
   /// - Parameter seconds: without a slice's part.
   public func observe(seconds: Double) {
-    // Beside slices a step finds the caches in another state than without: that is better than knowing nothing.
-    guard output.slice == nil || output.prefillTokens > 0 || !costs.decode.knows(tokens: output.decodeTokens) else {
-      return
-    }
+    // Steps beside slices count: what these leave in the processor's caches costs a step little, but while they last its sequences
+    // grow, which makes a small model's step twice as long.
     costs.observe(
       prefillTokens: output.prefillTokens, prefillContext: output.prefillContext, decodeTokens: output.decodeTokens,
       seconds: seconds)

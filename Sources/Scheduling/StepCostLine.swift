@@ -71,9 +71,6 @@ public struct StepCostLine: Sendable {
     return (max(fixed, 0), slope)
   }
 
-  /// Whether steps of about that size were seen, and lately.
-  func knows(tokens: Int) -> Bool { averages[Self.index(max(tokens, 1))].weight > Self.enoughWeight }
-
   /// A step of so many tokens: as steps of that size typically were lately, or by the line.
   func seconds(tokens: Int) -> Double? {
     guard isMeasured else { return nil }

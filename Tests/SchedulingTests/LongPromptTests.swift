@@ -49,6 +49,35 @@ import Testing
     #expect(load.slicedChunkSize == 0 || loaded.slicedTokens > 7_000 || streams > 8)
   }
 
+  /// Streams that grow while a prompt is read make their part of each step longer: what a step may take follows, or the prompt
+  /// would get less and less, and they would grow all the more meanwhile.
+  @Test(arguments: [1, 4, 8]) func aLongPromptGetsOnBesideStreamsThatGrow(streams: Int) throws {
+    var configuration = Self.configuration
+    configuration.slicedChunkSize = 1024
+    let cost = StepSimulation.Cost(
+      fixed: 0.002, decodeToken: 0.000_2, prefillToken: 0.000_5, pair: 0.000_000_2, decodePair: 0.000_001)
+    var alone = StepSimulation(configuration, cost: cost)
+    alone.add(prompt: 8_000, output: 1)
+    try alone.run { $0.isIdle }
+
+    func begun() throws -> StepSimulation {
+      var simulation = StepSimulation(configuration, cost: cost)
+      for _ in 0..<streams { simulation.add(prompt: 100, output: 100_000) }
+      try simulation.run { $0.gaps.count >= 200 * streams }
+      simulation.forgetGaps()
+      return simulation
+    }
+    var loaded = try begun()
+    let start = loaded.seconds
+    let long = loaded.add(prompt: 8_000, output: 1)
+    try loaded.run { $0.ends[long.key] != nil }
+    var quiet = try begun()
+    try quiet.run { $0.gaps.count >= loaded.gaps.count }
+    #expect(loaded.slicedTokens > 7_000)
+    #expect(alone.seconds / (loaded.seconds - start) >= 0.6)
+    #expect(loaded.gaps.quantile(0.99) <= 4 * quiet.gaps.quantile(0.5))
+  }
+
   /// While a long one goes through the layers in slices, short ones keep coming, and both get on.
   @Test func shortPromptsAndSlicesShareTheSteps() throws {
     var configuration = Self.configuration

@@ -11,6 +11,8 @@ struct StepSimulation {
     var decodeToken = 0.000_5
     var prefillToken = 0.000_15
     var pair = 0.000_000_02
+    /// For each token of context of each decoding sequence.
+    var decodePair = 0.0
     /// The largest relative deviation of a step, drawn by seed.
     var jitter = 0.0
   }
@@ -94,7 +96,9 @@ struct StepSimulation {
     var took = 0.0
     if output.tokenCount > 0 {
       took = cost.fixed + cost.decodeToken * Double(output.decodeTokens)
-      for segment in output.segments where !segment.isDecode { took += prefillSeconds(segment) }
+      for segment in output.segments {
+        took += segment.isDecode ? cost.decodePair * Double(segment.start) : prefillSeconds(segment)
+      }
       took *= 1 + cost.jitter * Double.random(in: -1...1, using: &random)
     }
     seconds += took

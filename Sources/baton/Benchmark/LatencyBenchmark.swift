@@ -57,6 +57,7 @@ struct LatencyBenchmark {
   let engine: EngineSettings
   let streams: [Int]
   let promptLength: Int
+  let context: Int
   let runs: Int
   let logger: Logger
 
@@ -80,7 +81,8 @@ struct LatencyBenchmark {
       var results: [Int: [LongPromptResult]] = [:]
       for run in 0..<runs {
         for count in streams {
-          let load = LongPromptLoad(engine: core, streams: count, promptLength: promptLength)
+          let load = LongPromptLoad(
+            engine: core, streams: count, promptLength: promptLength, streamPromptLength: context)
           let result = try await load.run(seed: UInt64(1 + run * 1000 + count))
           // Of no gaps the quantile is 0, which every bar would let pass.
           guard !result.quietGaps.isEmpty, !result.loadedGaps.isEmpty else {

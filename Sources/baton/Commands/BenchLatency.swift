@@ -26,6 +26,8 @@ struct BenchLatency: AsyncParsableCommand {
   var streams: NumberList?
   @Option(help: ArgumentHelp("Tokens of the long prompt.", valueName: "n"))
   var prompt = 8000
+  @Option(help: ArgumentHelp("Tokens of each stream's own prompt.", valueName: "n"))
+  var context = 100
   @OptionGroup(title: "Engine and memory") var engine: EngineOptions
 
   func validate() throws {
@@ -39,7 +41,8 @@ struct BenchLatency: AsyncParsableCommand {
     }
     guard let (settings, _) = launched else { return }
     let rows = try await LatencyBenchmark(
-      model: settings.0, engine: settings.1, streams: streams?.values ?? [4, 8], promptLength: prompt, runs: runs,
+      model: settings.0, engine: settings.1, streams: streams?.values ?? [4, 8], promptLength: prompt, context: context,
+      runs: runs,
       logger: Logger(label: "baton.bench")
     ).run()
     let bars = rows.flatMap(\.bars)
