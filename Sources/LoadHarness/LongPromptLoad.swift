@@ -11,7 +11,7 @@ public struct LongPromptLoad: Sendable {
   public var promptLength: Int
   /// Tokens in each stream's prompt; the streams differ.
   public var streamPromptLength: Int
-  /// How long the streams run before the prompt comes.
+  /// How long the streams run, from the last one's first token, before the prompt comes.
   public var quiet: Duration
 
   public init(
@@ -57,20 +57,24 @@ public struct LongPromptLoad: Sendable {
 
   /// Runs the streams until they end, or `body` has cancelled them.
   ///
+  /// `body` is called when each of them runs: until then they read their own prompts, and delay each other.
+  ///
   /// - Parameter end: the length at which they end, their prompts included.
   /// - Returns: when each token of each stream came, in seconds by the clock that `body` is given.
   private func runStreams<Result>(
     seed: UInt64, end: Int, _ body: ([GenerationHandle], () -> Double) async throws -> Result
   ) async throws -> ([[Double]], Result) {
     let start = ContinuousClock.now
+    let (starts, started) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(streams))
     return try await withThrowingTaskGroup(of: (Int, [Double]).self) { group in
       var handles: [GenerationHandle] = []
       defer { for handle in handles { handle.cancel() } }
       for index in 0..<streams {
         let handle = try engine.generate(request(streamPromptLength, end, seed &* 64 &+ UInt64(index)))
         handles.append(handle)
-        group.addTask { (index, try await Self.arrivals(handle, since: start)) }
+        group.addTask { (index, try await Self.arrivals(handle, since: start) { started.yield() }) }
       }
+      for await _ in starts.prefix(streams) {}
       let result = try await body(handles) { (ContinuousClock.now - start) / .seconds(1) }
       var arrivals = [[Double]](repeating: [], count: streams)
       for try await (index, times) in group { arrivals[index] = times }
@@ -93,13 +97,18 @@ public struct LongPromptLoad: Sendable {
   }
 
   /// When each token came, until the stream was cancelled.
+  ///
+  /// - Parameter started: called once, with the first token; at the end of a stream that has none.
   private static func arrivals(
-    _ handle: GenerationHandle, since start: ContinuousClock.Instant
+    _ handle: GenerationHandle, since start: ContinuousClock.Instant, started: () -> Void
   ) async throws -> [Double] {
     var arrivals: [Double] = []
+    defer { if arrivals.isEmpty { started() } }
     do throws(ServingError) {
       for try await event in handle.events {
-        if case .tokens = event { arrivals.append((ContinuousClock.now - start) / .seconds(1)) }
+        guard case .tokens = event else { continue }
+        if arrivals.isEmpty { started() }
+        arrivals.append((ContinuousClock.now - start) / .seconds(1))
       }
     } catch {
       if error.code != .cancelled { throw error }

@@ -40,6 +40,17 @@ import Testing
     await engine.stop()
   }
 
+  /// While a stream's own prompt is read, nobody has the gaps that the long prompt's are held against.
+  @Test func thePromptComesOnceEveryStreamRuns() async throws {
+    let engine = try engine(context: 1_000_000)
+    let load = LongPromptLoad(
+      engine: engine, streams: 4, promptLength: 400, streamPromptLength: 3_000, quiet: .zero)
+    let result = try await load.run(seed: 1)
+    #expect(result.quietGaps.count == result.loadedGaps.count)
+    try await engine.checkIntegrity()
+    await engine.stop()
+  }
+
   @Test func figuresCompareWithTheMedianWithout() {
     let result = LongPromptResult(
       promptLength: 100, aloneSeconds: 3, loadedSeconds: 4, quietGaps: [1, 2, 3], loadedGaps: [4, 4, 8])
