@@ -8,7 +8,7 @@ public struct StepCostLine: Sendable {
     var weight = 0.0
     var tokens = 0.0
     var seconds = 0.0
-    /// Near their median, which a few disturbed steps in a row do not move.
+    /// Near their median. Contexts that grow move it, but hardly a machine that is slow for some seconds.
     var typical = 0.0
   }
 
@@ -17,8 +17,9 @@ public struct StepCostLine: Sendable {
   private static let leastShare = 0.01
   private static let fading = 0.995
   private static let fullWeight = 10.0
-  /// How far one step moves what is typical.
-  private static let typicalStride = 0.03
+  /// How far one step moves what is typical, while few of its size were run and from then on.
+  private static let earlyStride = 0.1
+  private static let stride = 0.0075
   /// From so many steps of one size on, their average says more than the line.
   private static let enoughWeight = 4.0
   /// A step that took so many times as long as usual was disturbed.
@@ -40,7 +41,7 @@ public struct StepCostLine: Sendable {
     average.weight = min(average.weight + 1, Self.fullWeight)
     average.tokens += (Double(tokens) - average.tokens) / average.weight
     average.seconds += (bounded - average.seconds) / average.weight
-    let reach = average.typical * Self.typicalStride
+    let reach = average.typical * (average.weight < Self.fullWeight ? Self.earlyStride : Self.stride)
     average.typical =
       average.typical == 0 ? seconds : average.typical + min(reach, max(-reach, seconds - average.typical))
     averages[index] = average

@@ -41,6 +41,22 @@ import Testing
     #expect(abs(try #require(costs.decodeSeconds(tokens: 4)) - 0.04) < 0.002)
   }
 
+  /// Gaps beside a long prompt are several times what is typical, and a machine that is slow for a second must not add to that.
+  @Test func slowStepsOfASecondHardlyMoveWhatIsTypical() throws {
+    var costs = StepCostModel()
+    for _ in 0..<50 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.01) }
+    for _ in 0..<25 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.015) }
+    #expect(try #require(costs.decodeSeconds(tokens: 8)) < 0.0125)
+  }
+
+  /// The first steps of a size touch memory for the first time.
+  @Test func aSlowFirstStepIsSoonForgotten() throws {
+    var costs = StepCostModel()
+    costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.02)
+    for _ in 0..<10 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.01) }
+    #expect(try #require(costs.decodeSeconds(tokens: 8)) < 0.0105)
+  }
+
   @Test func aVerdictAgainstDraftsFades() {
     var costs = StepCostLine()
     for _ in 0..<20 {
