@@ -28,6 +28,7 @@ public struct EngineStatistics: Hashable, Sendable {
   /// Blocks in the prefix cache that nobody uses now.
   public var cachedBlocks = 0
   public var freeBlocks = 0
+  public var totalBlocks: Int { activeBlocks + cachedBlocks + freeBlocks }
   /// Active blocks that a transfer holds a pin on.
   public var pinnedBlocks = 0
   /// Tokens that the blocks of running sequences have room for, shared blocks counted for each of them.

@@ -18,6 +18,8 @@ public struct LoadDriver: Sendable {
   public let source: PromptSource
   /// Of every request, but for the number of tokens.
   public var sampling: SamplingParameters
+  /// What the engine refuses for want of room, or after too long a wait, is left out of the result and counted there.
+  public var takesRefusals = false
 
   /// Greedy unless `sampling` says otherwise; prompts of random tokens unless there is a source.
   public init(
@@ -30,7 +32,7 @@ public struct LoadDriver: Sendable {
     self.sampling = sampling
   }
 
-  /// - Throws: what the first request that fails fails with; a request that was refused is a failure.
+  /// - Throws: what the first request that fails fails with; one that was refused is a failure unless `takesRefusals`.
   public func run(_ mode: Mode) async throws -> LoadResult {
     let (gauge, before, start) = (LoadGauge(), engine.statistics, ContinuousClock.now)
     let chains = trace.chains
@@ -72,7 +74,8 @@ public struct LoadDriver: Sendable {
     }
     let end = results.compactMap(\.arrivals.last).max() ?? 0
     return LoadResult(
-      requests: results.sorted { $0.request.id < $1.request.id }, wallSeconds: end, before: before,
+      requests: results.sorted { $0.request.id < $1.request.id }, refused: trace.requests.count - results.count,
+      wallSeconds: end, before: before,
       after: engine.statistics, mostSeen: gauge.mostRunning, meanRunning: gauge.meanRunning,
       mostActiveBlocks: gauge.mostActiveBlocks, slotUse: gauge.slotUse)
   }
@@ -82,7 +85,11 @@ public struct LoadDriver: Sendable {
     var results: [RequestResult] = []
     for request in chain {
       let history = results.last.map { $0.prompt + $0.tokens } ?? []
-      results.append(try await send(request, after: history, since: start))
+      do {
+        results.append(try await send(request, after: history, since: start))
+      } catch let error as ServingError where takesRefusals && error.code == .resourceExhausted {
+        break
+      }
     }
     return results
   }
@@ -98,6 +105,7 @@ public struct LoadDriver: Sendable {
     var asked = EngineRequest(prompt: history + trace.tokens(of: request, from: source), sampling: sampling)
     asked.sampling.maxTokens = request.outputLength
     asked.sampling.ignoreEOS = true
+    asked.tenant = request.cacheSalt
     let submitted = ContinuousClock.now
     let handle = try engine.generate(asked)
     var (tokens, arrivals, summary) = ([TokenID](), [Double](), GenerationSummary?.none)

@@ -4,6 +4,8 @@ import Engine
 public struct LoadResult: Sendable {
   /// In the trace's order.
   public var requests: [RequestResult]
+  /// Requests that are missing because they, or an earlier turn, were refused.
+  public var refused: Int
   public var wallSeconds: Double
   /// The engine's books before and after.
   public var before: EngineStatistics
@@ -29,6 +31,11 @@ public struct LoadResult: Sendable {
   public var latencies: [Double] { requests.map(\.latency) }
 
   public var firstTokenSeconds: [Double] { requests.map(\.firstTokenSeconds) }
+
+  /// Of all tenants but the one that sends most; empty where nobody is told apart.
+  public var othersFirstTokenSeconds: [Double] {
+    requests.filter { ($0.request.tenant ?? 0) > 0 }.map(\.firstTokenSeconds)
+  }
 
   public var gaps: [Double] { requests.flatMap(\.gaps) }
 

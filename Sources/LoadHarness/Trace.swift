@@ -16,6 +16,8 @@ public struct Trace: Codable, Hashable, Sendable {
   /// Draws the recipe's lengths, prefixes and arrivals.
   public init(_ recipe: TraceRecipe) {
     var random = SplitMix64(seed: recipe.seed)
+    // By itself, so that tenants change nothing else of a trace.
+    var owners = SplitMix64(seed: ~recipe.seed)
     var (arrival, requests) = (0.0, [TraceRequest]())
     for index in 0..<recipe.count {
       if let rate = recipe.requestsPerSecond, index > 0 { arrival -= log(1 - random.uniform()) / rate }
@@ -24,6 +26,7 @@ public struct Trace: Codable, Hashable, Sendable {
         hasPrefix
         ? TraceRequest.Prefix(id: Int(random.next() % UInt64(recipe.prefixCount)), length: recipe.prefixLength) : nil
       // A turn is one prompt token and one generated token at least.
+      let tenant = recipe.tenants > 1 ? Self.owner(of: recipe.tenants, &owners) : nil
       var left = recipe.longestContext - (prefix?.length ?? 0) - 2 * recipe.turns
       for turn in 0..<recipe.turns {
         let output = min(recipe.output.draw(&random) - 1, max(0, left))
@@ -33,10 +36,15 @@ public struct Trace: Codable, Hashable, Sendable {
         requests.append(
           TraceRequest(
             id: requests.count, arrival: arrival, promptLength: 1 + max(0, prompt), outputLength: 1 + max(0, output),
-            prefix: prefix, conversation: recipe.turns > 1 ? index : nil, turn: turn))
+            prefix: prefix, conversation: recipe.turns > 1 ? index : nil, turn: turn, tenant: tenant))
       }
     }
     self.init(seed: recipe.seed, requests: requests)
+  }
+
+  /// The first tenant in half of the cases.
+  private static func owner(of tenants: Int, _ random: inout SplitMix64) -> Int {
+    random.uniform() < 0.5 ? 0 : 1 + Int(random.next() % UInt64(tenants - 1))
   }
 
   /// Prompt tokens, outputs of earlier turns not counted.

@@ -16,11 +16,13 @@ public struct TraceRecipe: Codable, Hashable, Sendable {
   public var prefixShare: Double
   /// Turns of a conversation.
   public var turns: Int
+  /// Who the requests come from: half of them from the first tenant, the rest from the others by chance. 1: nobody is told apart.
+  public var tenants: Int
 
   public init(
     seed: UInt64, count: Int, prompt: LengthDistribution, output: LengthDistribution, longestContext: Int,
     requestsPerSecond: Double? = nil, prefixCount: Int = 0, prefixLength: Int = 0, prefixShare: Double = 1,
-    turns: Int = 1
+    turns: Int = 1, tenants: Int = 1
   ) {
     self.seed = seed
     self.count = count
@@ -32,6 +34,7 @@ public struct TraceRecipe: Codable, Hashable, Sendable {
     self.prefixLength = prefixLength
     self.prefixShare = prefixShare
     self.turns = turns
+    self.tenants = tenants
   }
 
   /// People who chat with a model: the means of ShareGPT's conversations against a context of 2,048 tokens (161 in and 338

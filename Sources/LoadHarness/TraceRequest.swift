@@ -40,6 +40,6 @@ public struct TraceRequest: Codable, Hashable, Sendable {
     self.tenant = tenant
   }
 
-  /// What keeps a tenant's cached blocks apart from others'.
+  /// The tenant by name, which also keeps its cached blocks apart from others'.
   public var cacheSalt: String { tenant.map { "tenant-\($0)" } ?? "" }
 }

@@ -63,4 +63,27 @@ import Testing
     }
     await engine.stop()
   }
+
+  @Test func aRefusalCountsWhereItIsTaken() async throws {
+    let engine = try engine {
+      $0.maxQueuedRequests = 1
+      $0.maxNumSeqs = 1
+    }
+    var driver = LoadDriver(engine: engine, trace: Trace(recipe))
+    driver.takesRefusals = true
+    let result = try await driver.run(.allAtOnce)
+    #expect(result.refused > 0 && result.refused + result.requests.count == 24)
+    #expect(result.requests.allSatisfy { $0.tokens.count == $0.request.outputLength })
+    await engine.stop()
+  }
+
+  @Test func tenantsAreToldApart() async throws {
+    var recipe = recipe
+    recipe.tenants = 3
+    let trace = Trace(recipe)
+    let engine = try engine { $0.fairSharePolicy = .deficitRoundRobin }
+    let result = try await LoadDriver(engine: engine, trace: trace).run(.allAtOnce)
+    #expect(result.othersFirstTokenSeconds.count == trace.requests.count { ($0.tenant ?? 0) > 0 })
+    await engine.stop()
+  }
 }

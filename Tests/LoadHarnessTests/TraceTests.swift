@@ -45,6 +45,17 @@ import Testing
     #expect(abs(Double(shared) / 4000 - 0.5) < 0.04)
   }
 
+  @Test func tenantsChangeNothingElse() {
+    var recipe = recipe
+    recipe.tenants = 5
+    var trace = Trace(recipe)
+    let owners = trace.requests.compactMap(\.tenant)
+    #expect(owners.count == 200 && Set(owners) == Set(0..<5))
+    #expect(abs(owners.count { $0 == 0 } - 100) < 25)
+    for index in trace.requests.indices { trace.requests[index].tenant = nil }
+    #expect(trace == Trace(self.recipe))
+  }
+
   @Test func conversationsFitTheContext() {
     var recipe = recipe
     recipe.turns = 5

@@ -20,13 +20,13 @@ struct GoldenText {
     weights = try ModelWeights(file: file, threads: 2)
   }
 
-  /// Over up to 8 windows of 512 tokens, the second half of each scored.
-  func perplexity(_ configuration: CPUModelExecutor.Configuration, windows: Int = 8) throws -> Double {
+  /// Over up to 8 windows of 512 tokens from `first` on, the second half of each scored.
+  func perplexity(_ configuration: CPUModelExecutor.Configuration, windows: Int = 8, first: Int = 0) throws -> Double {
     let executor = try CPUModelExecutor(weights: weights, configuration: configuration)
     var sum = 0.0
     var scored = 0
     for window in 0..<windows {
-      let part = Array(tokens[512 * window..<512 * (window + 1)])
+      let part = Array(tokens[first + 512 * window..<first + 512 * (window + 1)])
       var batch = ForwardBatch()
       batch.append(tokens: part.dropLast(), startPosition: 0, blocks: (0..<32).map(BlockID.init), logitCount: 255)
       let logits = try executor.forward(batch)

@@ -18,12 +18,14 @@ struct Bench: AsyncParsableCommand {
         baton bench cluster --policy prefix,round_robin
         baton bench router
         baton bench directory
+        baton bench prompts --model model.gguf
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64
         baton bench speculation --model model.gguf --draft-model small.gguf
       """,
     subcommands: [
       BenchEngine.self, BenchPaged.self, BenchSweep.self, BenchSpeculation.self, BenchLatency.self, BenchOffload.self,
       BenchChaos.self, BenchCluster.self, BenchRouter.self, BenchDirectory.self, BenchHandoff.self,
+      BenchPrompts.self,
     ],
     defaultSubcommand: BenchEngine.self)
 }

@@ -10,7 +10,7 @@ struct BenchSweep: AsyncParsableCommand {
     abstract: "Varies one parameter of the engine over the same trace.",
     discussion: """
       Any engine parameter of docs/tuning.md by its name there; the others stay as they are given. Each value runs on an \
-      engine of its own, in the same memory for keys and values.
+      engine of its own, in the same memory for keys and values, but where the parameter says how much that is.
 
       EXAMPLES
         baton bench sweep --model model.gguf --parameter block_size --values 8,16,32,64 --svg block_size.svg
@@ -70,9 +70,8 @@ struct BenchSweep: AsyncParsableCommand {
       known = own.keys
       for problem in own.problems where !problems.contains(problem) { reader.note(problem: problem) }
     }
-    let fixed = ["max_model_len", "memory_budget", "memory_utilization", "local_workers"]
-    if !known.contains(name) || fixed.contains(name) {
-      let near = nearestName(to: name, in: known.subtracting(fixed)).map { "; did you mean \($0)?" } ?? ""
+    if !known.contains(name) {
+      let near = nearestName(to: name, in: known).map { "; did you mean \($0)?" } ?? ""
       reader.note(problem: "--parameter is '\(name)', which is no parameter of the engine that a sweep may vary\(near)")
     }
     return settings

@@ -10,6 +10,8 @@ struct LoadFigures: Encodable {
   var latencyP99: Double
   var firstTokenP50: Double
   var firstTokenP99: Double
+  /// Of all tenants but the one that sends most; nil where nobody is told apart.
+  var othersFirstTokenP50: Double?
   var gapP50: Double
   var gapP99: Double
   /// The most sequences that ran at once, and the mean over the run.
@@ -23,6 +25,7 @@ struct LoadFigures: Encodable {
   var computedPromptTokens: Double
   var steps: Double
   var outputTokens: Int
+  var refused: Double
   var acceptanceRate: Double?
 
   init(_ runs: [LoadResult]) {
@@ -34,6 +37,9 @@ struct LoadFigures: Encodable {
     latencyP99 = median { $0.latencies.quantile(0.99) }
     firstTokenP50 = median { $0.firstTokenSeconds.quantile(0.5) }
     firstTokenP99 = median { $0.firstTokenSeconds.quantile(0.99) }
+    if runs.contains(where: { !$0.othersFirstTokenSeconds.isEmpty }) {
+      othersFirstTokenP50 = median { $0.othersFirstTokenSeconds.quantile(0.5) }
+    }
     gapP50 = median { $0.gaps.quantile(0.5) }
     gapP99 = median { $0.gaps.quantile(0.99) }
     sequencesAtOnce = median { Double($0.mostRunning) }
@@ -45,6 +51,7 @@ struct LoadFigures: Encodable {
     computedPromptTokens = median { Double($0.after.computedPromptTokens - $0.before.computedPromptTokens) }
     steps = median { Double($0.after.steps - $0.before.steps) }
     outputTokens = runs.first?.outputTokens ?? 0
+    refused = median { Double($0.refused) }
     acceptanceRate = runs.first?.acceptanceRate
   }
 }

@@ -15,6 +15,8 @@ struct LoadOptions: ParsableArguments {
   var clients: Int?
   @Option(help: ArgumentHelp("Requests a second, at random times of a Poisson process.", valueName: "n"))
   var rate: Double?
+  @Option(help: ArgumentHelp("Tenants: half of the requests come from the first.", valueName: "n"))
+  var tenants = 1
   @Option(help: ArgumentHelp("Runs of each row, in turn; the median counts.", valueName: "n"))
   var runs = 1
   @Option(help: ArgumentHelp("Write figures and bars as JSON; - is standard output.", valueName: "file"))
@@ -30,6 +32,7 @@ struct LoadOptions: ParsableArguments {
         throw ValidationError("--\(name)-length must be 1 to 1000000")
       }
     }
+    if tenants < 1 || tenants > 1000 { throw ValidationError("--tenants must be 1 to 1000") }
     if let clients, clients < 1 || clients > 10_000 { throw ValidationError("--clients must be 1 to 10000") }
     // Arrivals have to be times that a clock can hold.
     if let rate, !(rate >= 0.001 && rate <= 10_000) { throw ValidationError("--rate must be 0.001 to 10000") }
@@ -46,6 +49,7 @@ struct LoadOptions: ParsableArguments {
   func recipe(contextLength: Int) -> TraceRecipe {
     var recipe = TraceRecipe.chat(seed: seed, count: requests, contextLength: contextLength)
     recipe.requestsPerSecond = rate
+    recipe.tenants = tenants
     if let promptLength { recipe.prompt.median = Double(promptLength) }
     if let outputLength { recipe.output.median = Double(outputLength) }
     return recipe

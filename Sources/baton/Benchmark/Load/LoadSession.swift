@@ -13,11 +13,14 @@ struct LoadSession {
   let logger: Logger
 
   /// One run on an engine of its own.
-  func run(_ settings: EngineSettings) async throws -> LoadResult {
+  ///
+  /// - Parameter takesRefusals: false: whoever waits is served in the end, since a refusal would be a hole in the figures.
+  func run(_ settings: EngineSettings, takesRefusals: Bool = false) async throws -> LoadResult {
     var settings = settings
-    // Whoever waits is served in the end: a refusal would be a hole in the figures.
-    settings.engine.maxQueueWait = .seconds(86_400)
-    settings.engine.maxQueuedRequests = max(settings.engine.maxQueuedRequests, trace.requests.count)
+    if !takesRefusals {
+      settings.engine.maxQueueWait = .seconds(86_400)
+      settings.engine.maxQueuedRequests = max(settings.engine.maxQueuedRequests, trace.requests.count)
+    }
     let engine = try loaded.makeEngine(settings, logger: logger)
     engine.start()
     do {
@@ -25,7 +28,9 @@ struct LoadSession {
       let warmUp = Trace(
         seed: trace.seed &+ 1, requests: (0..<4).map { TraceRequest(id: $0, promptLength: 32, outputLength: 4) })
       _ = try await LoadDriver(engine: engine, trace: warmUp).run(.allAtOnce)
-      let result = try await LoadDriver(engine: engine, trace: trace).run(mode)
+      var driver = LoadDriver(engine: engine, trace: trace)
+      driver.takesRefusals = takesRefusals
+      let result = try await driver.run(mode)
       try await engine.checkIntegrity()
       await engine.stop()
       return result

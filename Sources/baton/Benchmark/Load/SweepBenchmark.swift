@@ -18,8 +18,14 @@ struct SweepBenchmark {
   let budget: Int
   let runs: Int
 
+  /// What the size of the pool follows from; with others it is that of `budget` contexts.
+  private static let poolParameters = ["max_model_len", "memory_budget", "memory_utilization", "local_workers"]
+  /// What turns requests away.
+  private static let queueParameters = ["max_queue_wait", "max_queued_requests"]
+
   func run() async throws -> [Result] {
     let prepared = settings.map { given in
+      guard !Self.poolParameters.contains(parameter) else { return given }
       var settings = given
       settings.engine.maxModelLen = contextLength
       settings.numBlocks =
@@ -29,7 +35,8 @@ struct SweepBenchmark {
     var results = values.map { _ in [LoadResult]() }
     for run in 0..<runs {
       for (index, value) in values.enumerated() {
-        let result = try await session.run(prepared[index])
+        let result = try await session.run(
+          prepared[index], takesRefusals: Self.queueParameters.contains(parameter))
         results[index].append(result)
         LoadSession.note(
           "\(parameter) \(value), run \(run + 1): \(FigureText.of(result.outputTokensPerSecond)) tokens/s")
@@ -37,26 +44,30 @@ struct SweepBenchmark {
     }
     return values.indices.map { index in
       Result(
-        value: values[index], blocks: prepared[index].numBlocks ?? 0, figures: LoadFigures(results[index]))
+        value: values[index], blocks: results[index].first?.after.totalBlocks ?? 0,
+        figures: LoadFigures(results[index]))
     }
   }
 
   func table(_ results: [Result]) -> TextTable {
     var table = TextTable(
       [
-        parameter, "tokens/s", "first token p50", "p99", "gap p50", "p99", "latency p50", "p99", "at once", "preempted",
-        "hits", "accepted",
+        parameter, "blocks", "tokens/s", "first token p50", "p99", "others' p50", "gap p50", "p99", "latency p50",
+        "p99",
+        "at once", "preempted", "refused", "hits", "accepted",
       ], wordColumns: 1)
     func milliseconds(_ seconds: Double) -> String { FigureText.decimal(seconds * 1000, places: 1) + " ms" }
     for result in results {
       let figures = result.figures
       table.add([
-        result.value, FigureText.of(figures.tokensPerSecond), milliseconds(figures.firstTokenP50),
-        milliseconds(figures.firstTokenP99), milliseconds(figures.gapP50), milliseconds(figures.gapP99),
+        result.value, "\(result.blocks)", FigureText.of(figures.tokensPerSecond),
+        milliseconds(figures.firstTokenP50), milliseconds(figures.firstTokenP99),
+        figures.othersFirstTokenP50.map(milliseconds) ?? "–", milliseconds(figures.gapP50),
+        milliseconds(figures.gapP99),
         FigureText.decimal(figures.latencyP50, places: 2) + " s",
         FigureText.decimal(figures.latencyP99, places: 2) + " s",
-        FigureText.of(figures.sequencesAtOnce), FigureText.of(figures.preemptions), TextTable.percent(figures.hitRate),
-        figures.acceptanceRate.map(TextTable.percent) ?? "–",
+        FigureText.of(figures.sequencesAtOnce), FigureText.of(figures.preemptions), FigureText.of(figures.refused),
+        TextTable.percent(figures.hitRate), figures.acceptanceRate.map(TextTable.percent) ?? "–",
       ])
     }
     return table
@@ -70,8 +81,9 @@ struct SweepBenchmark {
     return LineChart(
       title: "\(parameter) on \(session.loaded.settings.servedName)",
       subtitle:
-        "\(trace.requests.count) requests, \(trace.promptTokens) prompt and \(trace.outputTokens) generated tokens;"
-        + " keys and values in the memory of \(budget) contexts of \(contextLength) tokens in f16",
+        "\(trace.requests.count) requests, \(trace.promptTokens) prompt and \(trace.outputTokens) generated tokens"
+        + (Self.poolParameters.contains(parameter)
+          ? "" : "; keys and values in the memory of \(budget) contexts of \(contextLength) tokens in f16"),
       axis: parameter, ticks: values,
       panels: [
         LineChart.Panel(title: "Throughput", unit: "tokens/s", curves: [curve("", \.tokensPerSecond)]),
