@@ -21,6 +21,26 @@ import Testing
     await engine.stop()
   }
 
+  /// Off: nothing is kept, in the pool or below it, and nothing announced.
+  @Test func withoutPrefixCachingItIsComputedAgain() async throws {
+    var setup = Setup()
+    setup.configuration.enablePrefixCaching = false
+    setup.configuration.swapSpace = 100 * (256 + 64)
+    setup.record = SimulatedExecutor.Record()
+    let engine = try setup.engine()
+    let request = EngineRequest(prompt: prompt(100), sampling: greedy(1))
+    for round in 1...3 {
+      let outcome = try await collect(engine.generate(request))
+      #expect(outcome.tokens[0] == (try setup.reference(request, count: 1)))
+      #expect(outcome.summary?.cachedTokens == 0 && outcome.summary?.computedTokens == 100)
+      #expect(setup.record.counts.tokens == round * 100)
+    }
+    #expect(engine.statistics.cachedBlocks == 0 && engine.statistics.tiers.hostCapacity == 0)
+    #expect(await engine.cacheChanges() == CacheChanges())
+    try await expectClean(engine)
+    await engine.stop()
+  }
+
   @Test func anAnswerIsReusedAsTheNextPrompt() async throws {
     let setup = Setup()
     let engine = try setup.engine()

@@ -41,7 +41,7 @@ import Testing
     return answers
   }
 
-  @Test(arguments: [ModelArchitecture.llama, .gemma3], [KVDType.f16, .f32]) func sameTokensWithAndWithoutTiers(
+  @Test(arguments: [ModelArchitecture.llama, .gemma3], KVDType.allCases) func sameTokensWithAndWithoutTiers(
     architecture: ModelArchitecture, dtype: KVDType
   ) async throws {
     let weights = try ModelWeights(file: TinyModel(architecture).file(), threads: 2)
