@@ -38,14 +38,20 @@ extension CommandLineTests {
 
   @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
   func pagingIsComparedWithReserving() async throws {
+    let (json, chart) = Self.files()
+    defer { for file in [json, chart] { try? FileManager.default.removeItem(at: file) } }
     let outcome = try await run([
       "bench", "paged", "--model", TestFiles.model ?? "", "--requests", "12", "--max-model-len", "64", "--budget", "2",
-      "--json", "-",
+      "--json", json.path, "--svg", chart.path,
     ])
     #expect(outcome.code == 0, "\(outcome.errors)")
-    let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    let report = try JSONSerialization.jsonObject(with: Data(contentsOf: json)) as? [String: Any] ?? [:]
+    let picture = try String(contentsOf: chart, encoding: .utf8)
+    #expect(picture.hasPrefix("<svg") && picture.contains("contiguous") && picture.contains("</svg>"))
     let rows = report["results"] as? [[String: Any]] ?? []
     let names = ["contiguous", "paged", "fp8", "int8", "prefix", "offload", "speculation"]
+    // With the files elsewhere, the table is what is printed.
+    #expect(names.allSatisfy { outcome.output.contains($0) }, "\(outcome.output)")
     #expect(rows.compactMap { $0["row"] as? String } == names)
     // Keys and values that are stored alike give the same tokens.
     for row in rows where !["fp8", "int8"].contains(row["row"] as? String) {
@@ -80,6 +86,31 @@ extension CommandLineTests {
     #expect(bars.compactMap { $0["bar"] as? Double } == [0.97, 0.97, 1.15, 0.97, 1.5])
     let missing = try await run(["bench", "speculation", "--model", model, "--rows", "edit", "--edit", "/no/such/text"])
     #expect(missing.code == 64 && missing.errors.contains("/no/such/text"), "\(missing.errors)")
+  }
+
+  private static func files() -> (json: URL, chart: URL) {
+    let stem = FileManager.default.temporaryDirectory.appending(path: "baton-\(UUID().uuidString)")
+    return (stem.appendingPathExtension("json"), stem.appendingPathExtension("svg"))
+  }
+
+  @Test(
+    .enabled(if: TestFiles.model != nil, "needs SmolLM2"),
+    arguments: [("prefill_chunk_size", "16,64"), ("num_speculative_tokens", "0,4")])
+  func aSweepWritesItsFiles(parameter: String, values: String) async throws {
+    let (json, chart) = Self.files()
+    defer { for file in [json, chart] { try? FileManager.default.removeItem(at: file) } }
+    let outcome = try await run([
+      "bench", "sweep", "--model", TestFiles.model ?? "", "--requests", "4", "--max-model-len", "64", "--parameter",
+      parameter, "--values", values, "--json", json.path, "--svg", chart.path,
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(contentsOf: json)) as? [String: Any] ?? [:]
+    let rows = report["results"] as? [[String: Any]] ?? []
+    #expect(rows.compactMap { $0["value"] as? String } == values.split(separator: ",").map(String.init), "\(rows)")
+    let picture = try String(contentsOf: chart, encoding: .utf8)
+    #expect(picture.hasPrefix("<svg") && picture.contains(">\(parameter)<"))
+    #expect(values.split(separator: ",").allSatisfy { picture.contains(">\($0)<") })
+    #expect(values.split(separator: ",").allSatisfy { outcome.output.contains($0) }, "\(outcome.output)")
   }
 
   @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))

@@ -9,9 +9,10 @@ import Testing
 @Suite(.serialized, .enabled(if: TestFiles.canRunClusters, "needs baton, SmolLM2 and redis-server"))
 struct ClusterTests {
   /// What one process, without any reuse, speculation or company, answers.
-  private func expected(_ requests: [Baton_V1_GenerateRequest]) async throws -> [Answer] {
+  func expected(_ requests: [Baton_V1_GenerateRequest], arguments: [String] = []) async throws -> [Answer] {
     try await LocalProcesses.run { processes in
-      let server = try await processes.serve(arguments: ["--no-enable-prefix-caching", "--no-enable-spec-decode"])
+      let plain = ["--no-enable-prefix-caching", "--no-enable-spec-decode"]
+      let server = try await processes.serve(arguments: plain + arguments)
       return try await server.withClient { client in
         var answers: [Answer] = []
         for request in requests { answers.append(try await LocalProcess.generate(request, over: client)) }
@@ -20,7 +21,7 @@ struct ClusterTests {
     }
   }
 
-  private func concurrently(
+  func concurrently(
     _ requests: [Baton_V1_GenerateRequest], on worker: LocalProcess
   ) async throws -> [Answer] {
     try await worker.withClient { client in
@@ -35,7 +36,7 @@ struct ClusterTests {
     }
   }
 
-  private func expectEqual(_ answers: [Answer], _ expected: [Answer]) {
+  func expectEqual(_ answers: [Answer], _ expected: [Answer]) {
     for (index, pair) in zip(answers, expected).enumerated() {
       #expect(
         pair.0.agrees(with: pair.1),
@@ -275,41 +276,6 @@ struct ClusterTests {
     }
   }
 
-  @Test func anotherBlockSizeIsRefusedAtTheHandoffWithBothLayoutsNamed() async throws {
-    let other = ClusterConfiguration.smollm2(prefill: 1, decode: 1, prefillArguments: ["--block-size", "32"])
-    try await Cluster.run(other) { cluster in
-      // The router never pairs them; asked directly, the prefill worker refuses.
-      let request = Prompts.greedy(Prompts.words(100, seed: 3), maxTokens: 4)
-      let answer = try await cluster.router.generate(request)
-      #expect(answer.tokens.count == 4 && answer.route.transferredBlocks == 0)
-      let described = try await cluster.decode[0].withClient { client in
-        try await Baton_V1_Worker.Client(wrapping: client).describe(.init())
-      }
-      let open = Baton_V1_PrefillRequest.with {
-        $0.open = .with {
-          $0.requestID = "r"
-          $0.promptTokens = [1, 2, 3]
-          $0.layoutDigest = described.layoutDigest
-          $0.layout = described.layout
-        }
-      }
-      do {
-        try await cluster.prefill[0].withClient { client in
-          try await Baton_V1_Prefill.Client(wrapping: client).prefill { writer in
-            try await writer.write(open)
-          } onResponse: { response in
-            for try await _ in response.messages {}
-          }
-        }
-        Issue.record("the hand-off was accepted")
-      } catch let error as RPCError {
-        #expect(error.code == .failedPrecondition)
-        #expect(error.message.contains("block_size 16") && error.message.contains("block_size 32"), "\(error.message)")
-      }
-      try await cluster.expectNoBlocksInUse()
-    }
-  }
-
   @Test func aSignalDrainsAndASecondOneStopsAtOnce() async throws {
     let request = Prompts.greedy(Prompts.words(40, seed: 4), maxTokens: 150)
     try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
@@ -433,6 +399,16 @@ struct ClusterTests {
   @Test func everyRoleShowsItsMetrics() async throws {
     try await Cluster.run(.smollm2(prefill: 1, decode: 1)) { cluster in
       _ = try await cluster.router.generate(Prompts.greedy(Prompts.words(200, seed: 9), maxTokens: 8))
+      for member in cluster.workers + cluster.routers {
+        try await waitUntil("\(member.name) has heard of the directory lately") {
+          let metrics = try await cluster.metrics(of: member)
+          let staleness = try #require(metrics.value("baton_directory_staleness_seconds"))
+          return metrics.value("baton_directory_connected") == 1 && (0..<10).contains(staleness)
+        }
+      }
+      let routing = try await cluster.metrics(of: cluster.router)
+      #expect(routing.value("baton_directory_lookup_seconds_count") == 1, "each prompt is looked up once")
+      #expect(routing.mean("baton_directory_lookup_seconds") ?? 0 > 0)
       for worker in cluster.workers {
         let metrics = try await cluster.metrics(of: worker)
         for name in ["baton_kv_active_blocks", "baton_scheduler_pending", "baton_block_reuse_rate"] {

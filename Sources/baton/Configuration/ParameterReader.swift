@@ -54,13 +54,18 @@ struct ParameterReader {
       if let text = overrides[name] { return (text, .flag, name) }
     }
     if let flag { return (flag, .flag, Self.flagName(key)) }
-    for name in [key] + aliases {
-      if let text = environment[name] { return (text, .environment, Self.variableName(name)) }
+    let variables = ([key] + aliases).compactMap { name in
+      environment[name].map { (text: $0, source: Source.environment, name: Self.variableName(name)) }
     }
-    for name in [key] + aliases {
-      if let entry = file.entries[name] { return (entry.text, .file, "\(name) (\(file.path), line \(entry.line))") }
+    let entries = ([key] + aliases).compactMap { name in
+      file.entries[name].map { (text: $0.text, source: Source.file, name: "\(name) (\(file.path), line \($0.line))") }
     }
-    return nil
+    let found = variables.isEmpty ? entries : variables
+    // One source that says two things under two names has no last word, unlike flags.
+    if let first = found.first, let other = found.first(where: { $0.text != first.text }) {
+      problems.append("\(first.name) is '\(first.text)', and \(other.name) is '\(other.text)': leave one out")
+    }
+    return found.first
   }
 
   /// The parameter's value, or nil when nothing names it.

@@ -21,6 +21,8 @@ struct DraftModel: Sendable {
     self.settings = settings
   }
 
+  var fileName: String { settings.draftModel?.split(separator: "/").last.map(String.init) ?? "" }
+
   /// Of its own pool, which has as many blocks as the target's.
   var blockBytes: Int { layout.blockBytes() }
 

@@ -127,7 +127,7 @@ struct EmbeddedProcess {
     let registry = MetricsRegistry()
     let directory = InMemoryDirectory()
     let channels = try ChannelPool()
-    let core = try loaded.makeEngine(engine, logger: logger)
+    let core = try loaded.makeEngine(engine, schedulerThreads: router?.numSchedulerThreads, logger: logger)
     let worker = try WorkerServer(
       engine: core, tokenizer: loaded.tokenizer,
       configuration: WorkerConfiguration(

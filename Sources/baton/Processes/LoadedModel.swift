@@ -24,7 +24,11 @@ struct LoadedModel: Sendable {
   }
 
   /// An engine on a pool of its own; the caller starts it.
-  func makeEngine(_ settings: EngineSettings, logger: Logger) throws(ServingError) -> EngineCore {
+  ///
+  /// - Parameter schedulerThreads: of the router in the same process, for the log.
+  func makeEngine(
+    _ settings: EngineSettings, schedulerThreads: Int? = nil, logger: Logger
+  ) throws(ServingError) -> EngineCore {
     let layout = CPUModelExecutor.layout(
       weights, blockSize: settings.blockSize, kvDType: settings.kvDType, arithmetic: settings.kernels)
     let draft = try DraftModel(settings, for: file)
@@ -48,9 +52,12 @@ struct LoadedModel: Sendable {
         try EngineCore(executor: executor, configuration: configuration)
       }
     let record = StartupRecord(
-      model: self.settings.servedName, loadSeconds: loadSeconds, layout: layout, kvDType: settings.kvDType,
-      blockCount: blockCount, contextLength: engine.maximumContextLength, engine: configuration,
-      threads: settings.threads, arithmetic: settings.kernels, path: settings.kernelPath ?? .best, budget: budget)
+      model: self.settings.servedName, layout: layout, blockCount: blockCount,
+      contextLength: engine.maximumContextLength, engine: configuration, draft: draft,
+      schedulerThreads: schedulerThreads,
+      weights: .init(
+        loadSeconds: loadSeconds, threads: settings.threads, arithmetic: settings.kernels,
+        path: settings.kernelPath ?? .best, budget: budget))
     logger.info("model loaded", metadata: record.metadata)
     return engine
   }

@@ -16,12 +16,10 @@ extension SimulatedModel {
       blockCount: settings.numBlocks ?? blocks, blockSize: settings.blockSize,
       maximumContextLength: settings.engine.maxModelLen)
     let engine = try EngineCore(executor: executor, configuration: configuration)
-    logger.info(
-      "model simulated",
-      metadata: [
-        "model": "\(name)", "layout_digest": "\(engine.layout.digest)", "num_blocks": "\(engine.blockCount)",
-        "max_model_len": "\(engine.maximumContextLength)",
-      ])
+    let record = StartupRecord(
+      model: name, layout: engine.layout, blockCount: engine.blockCount, contextLength: engine.maximumContextLength,
+      engine: configuration)
+    logger.info("model simulated", metadata: record.metadata)
     return engine
   }
 }

@@ -17,12 +17,10 @@ enum TestFiles {
     return nil
   }()
 
-  static let model: String? = {
-    let environment = ProcessInfo.processInfo.environment
-    let cache = environment["BATON_CACHE"] ?? NSHomeDirectory() + "/.cache/baton"
-    let path = (environment["BATON_MODELS"] ?? cache + "/models") + "/SmolLM2-135M-Instruct.Q4_1.gguf"
-    return FileManager.default.fileExists(atPath: path) ? path : nil
-  }()
+  static let model = model(named: "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+  /// One of another vocabulary.
+  static let otherModel = model(named: "gemma-3-270m.Q4_K_M.gguf")
 
   static let modelArguments = ["--model", model ?? "", "--served-model-name", "smollm2"]
 
@@ -39,6 +37,13 @@ enum TestFiles {
   static func peer(_ name: String) -> String {
     URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Peers/\(name)")
       .path
+  }
+
+  private static func model(named name: String) -> String? {
+    let environment = ProcessInfo.processInfo.environment
+    let cache = environment["BATON_CACHE"] ?? NSHomeDirectory() + "/.cache/baton"
+    let path = (environment["BATON_MODELS"] ?? cache + "/models") + "/" + name
+    return FileManager.default.fileExists(atPath: path) ? path : nil
   }
 
   private static func isExecutable(_ path: String) -> Bool { FileManager.default.isExecutableFile(atPath: path) }
