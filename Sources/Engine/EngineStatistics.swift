@@ -28,6 +28,7 @@ public struct EngineStatistics: Hashable, Sendable {
   /// Blocks in the prefix cache that nobody uses now.
   public var cachedBlocks = 0
   public var freeBlocks = 0
+  /// The pool's size.
   public var totalBlocks: Int { activeBlocks + cachedBlocks + freeBlocks }
   /// Active blocks that a transfer holds a pin on.
   public var pinnedBlocks = 0

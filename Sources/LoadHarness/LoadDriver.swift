@@ -105,7 +105,7 @@ public struct LoadDriver: Sendable {
     var asked = EngineRequest(prompt: history + trace.tokens(of: request, from: source), sampling: sampling)
     asked.sampling.maxTokens = request.outputLength
     asked.sampling.ignoreEOS = true
-    asked.tenant = request.cacheSalt
+    (asked.tenant, asked.cacheSalt) = (request.tenantName, request.tenantName)
     let submitted = ContinuousClock.now
     let handle = try engine.generate(asked)
     var (tokens, arrivals, summary) = ([TokenID](), [Double](), GenerationSummary?.none)

@@ -26,7 +26,7 @@ public struct LoadResult: Sendable {
   public var outputTokens: Int { requests.reduce(0) { $0 + $1.tokens.count } }
 
   /// Generated tokens a second, of all requests together.
-  public var outputTokensPerSecond: Double { Double(outputTokens) / wallSeconds }
+  public var outputTokensPerSecond: Double { wallSeconds > 0 ? Double(outputTokens) / wallSeconds : 0 }
 
   public var latencies: [Double] { requests.map(\.latency) }
 

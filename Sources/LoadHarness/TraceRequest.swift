@@ -40,6 +40,6 @@ public struct TraceRequest: Codable, Hashable, Sendable {
     self.tenant = tenant
   }
 
-  /// The tenant by name, which also keeps its cached blocks apart from others'.
-  public var cacheSalt: String { tenant.map { "tenant-\($0)" } ?? "" }
+  /// The tenant by name, also the salt that keeps its cached blocks apart from others'.
+  public var tenantName: String { tenant.map { "tenant-\($0)" } ?? "" }
 }

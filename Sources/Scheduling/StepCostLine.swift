@@ -10,6 +10,8 @@ public struct StepCostLine: Sendable {
     var seconds = 0.0
     /// Near their median. Contexts that grow move it, but hardly a machine that is slow for some seconds.
     var typical = 0.0
+    /// Of this size, ever.
+    var count = 0
   }
 
   /// A token's share of a step's fixed part where nothing is known, and at least: its sampling alone takes some time.
@@ -17,9 +19,11 @@ public struct StepCostLine: Sendable {
   private static let leastShare = 0.01
   private static let fading = 0.995
   private static let fullWeight = 10.0
-  /// How far one step moves what is typical, while few of its size were run and from then on.
-  private static let earlyStride = 0.1
-  private static let stride = 0.0075
+  /// How far one step moves what is typical: far while so few of its size were run, and down where their average is that much
+  /// less, since what disturbs steps only makes them longer; otherwise little.
+  private static let (farStride, stride) = (0.1, 0.0075)
+  private static let fewSteps = 10
+  private static let fallen = 0.85
   /// From so many steps of one size on, their average says more than the line.
   private static let enoughWeight = 4.0
   /// A step that took so many times as long as usual was disturbed.
@@ -41,7 +45,9 @@ public struct StepCostLine: Sendable {
     average.weight = min(average.weight + 1, Self.fullWeight)
     average.tokens += (Double(tokens) - average.tokens) / average.weight
     average.seconds += (bounded - average.seconds) / average.weight
-    let reach = average.typical * (average.weight < Self.fullWeight ? Self.earlyStride : Self.stride)
+    average.count += 1
+    let isFar = average.count <= Self.fewSteps || average.seconds < average.typical * Self.fallen
+    let reach = average.typical * (isFar ? Self.farStride : Self.stride)
     average.typical =
       average.typical == 0 ? seconds : average.typical + min(reach, max(-reach, seconds - average.typical))
     averages[index] = average

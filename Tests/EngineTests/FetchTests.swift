@@ -310,7 +310,7 @@ import Testing
     let engine = try setup.engine()
     let running = EngineRequest(prompt: prompt(30, seed: 9), sampling: greedy(350))
     let first = try engine.generate(running)
-    while engine.statistics.generatedTokens == 0 { try await Task.sleep(for: .milliseconds(1)) }
+    try await wait(for: engine, until: "a token is generated") { $0.generatedTokens > 0 }
     let second = try engine.generate(request)
     let fetch = try await self.first(engine)
     #expect(try await collect(first).tokens[0] == (try setup.reference(running, count: 350)))
@@ -331,7 +331,7 @@ import Testing
     let engine = try setup.engine()
     let beginning = EngineRequest(prompt: Array(request.prompt.prefix(80)), sampling: greedy(1))
     _ = try await collect(engine.generate(beginning))
-    while engine.statistics.tiers.hostBlocks < 5 { try await Task.sleep(for: .milliseconds(1)) }
+    try await wait(for: engine, until: "5 blocks are stored") { $0.tiers.hostBlocks >= 5 }
     _ = try await collect(engine.generate(EngineRequest(prompt: prompt(310, seed: 10), sampling: greedy(3))))
     let handle = try engine.generate(request)
     let fetch = try await first(engine)
@@ -397,7 +397,7 @@ import Testing
     var handle: GenerationHandle? = try engine.generate(request)
     var fetch: BlockFetch?
     if count < 0 {
-      while engine.statistics.fetches.started == 0 { try await Task.sleep(for: .milliseconds(1)) }
+      try await wait(for: engine, until: "a fetch begins") { $0.fetches.started > 0 }
     } else {
       fetch = try await first(engine)
     }

@@ -169,3 +169,21 @@ func expectError<T>(
     Issue.record("\(error)", sourceLocation: sourceLocation)
   }
 }
+
+/// Turns an engine by hand for as long as it finds something to compute.
+func turn(_ engine: EngineCore, sourceLocation: SourceLocation = #_sourceLocation) {
+  for _ in 0..<100_000 where engine.turn() != .worked { return }
+  Issue.record("the engine does not come to an end", sourceLocation: sourceLocation)
+}
+
+/// Returns once the engine's statistics are so; it does not depend on how soon.
+func wait(
+  for engine: EngineCore, until what: String, sourceLocation: SourceLocation = #_sourceLocation,
+  _ condition: (EngineStatistics) -> Bool
+) async throws {
+  for _ in 0..<120_000 {
+    if condition(engine.statistics) { return }
+    try await Task.sleep(for: .milliseconds(1))
+  }
+  Issue.record("not yet, after two minutes and more: \(what)", sourceLocation: sourceLocation)
+}

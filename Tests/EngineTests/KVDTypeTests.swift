@@ -14,53 +14,16 @@ import Testing
     try ModelWeights(file: TinyModel(architecture).file(), threads: 2)
   }
 
-  private static func executor(_ weights: ModelWeights, _ dtype: KVDType, blocks: Int = 64) throws -> CPUModelExecutor {
-    try CPUModelExecutor(weights: weights, configuration: .init(blockCount: blocks, kvDType: dtype, threads: 2))
-  }
-
-  private static func engine(
-    _ weights: ModelWeights, _ dtype: KVDType, _ configuration: EngineConfiguration = configuration
-  ) throws -> EngineCore {
-    let engine = try EngineCore(
-      executor: CPUModelExecutor(weights: weights, configuration: .init(blockCount: 64, kvDType: dtype, threads: 2)),
-      configuration: configuration)
-    engine.start()
-    return engine
-  }
-
-  /// One token at a time, over a pool of its own.
-  private static func reference(
-    _ weights: ModelWeights, _ dtype: KVDType, _ request: EngineRequest, sample: Int
-  ) throws -> [TokenID] {
-    let executor = try executor(weights, dtype)
-    var sampler = Sampler(
-      vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
-    var counts = TokenCounts(prompt: request.prompt, parameters: request.sampling)
-    var (tokens, computed) = (request.prompt, 0)
-    for _ in 0..<(request.sampling.maxTokens ?? 0) {
-      var batch = ForwardBatch()
-      batch.append(
-        tokens: tokens[computed...], startPosition: computed, blocks: (0..<64).map { BlockID($0) }, logitCount: 1)
-      computed = tokens.count
-      let token = try sampler.sample(
-        logits: executor.forward(batch), parameters: request.sampling, sampleIndex: sample, position: tokens.count,
-        context: counts)
-      counts.append(token.id)
-      tokens.append(token.id)
-    }
-    return Array(tokens[request.prompt.count...])
-  }
-
   /// What the pool takes, and with it what host memory holds.
   @Test func bytesOfThePool() async throws {
     let weights = try Self.weights()
     var (bytes, hostBlocks) = ([KVDType: Int](), [KVDType: Int]())
     for dtype in KVDType.allCases {
-      let memory = try Self.executor(weights, dtype).memory
+      let memory = try weights.executor(dtype: dtype).memory
       bytes[dtype] = (0..<memory.blockCount).reduce(0) { $0 + memory.bytes(of: BlockID($1)).count }
       var configuration = Self.configuration
       configuration.swapSpace = 32 << 20
-      let engine = try Self.engine(weights, dtype, configuration)
+      let engine = try weights.engine(dtype: dtype, configuration)
       #expect(bytes[dtype] == 64 * engine.layout.blockBytes())
       hostBlocks[dtype] = engine.statistics.tiers.hostCapacity
       await engine.stop()
@@ -78,7 +41,7 @@ import Testing
     let weights = try Self.weights()
     var all: [KVDType: [Float]] = [:]
     for dtype in KVDType.allCases {
-      let engine = try Self.engine(weights, dtype)
+      let engine = try weights.engine(dtype: dtype, Self.configuration)
       var sampling = greedy(1)
       sampling.logprobs = 20
       let handle = try engine.generate(EngineRequest(prompt: TinyModel.prompt(90, seed: 3), sampling: sampling))
@@ -97,14 +60,14 @@ import Testing
     async throws
   {
     let weights = try Self.weights()
-    let engine = try Self.engine(weights, dtype)
+    let engine = try weights.engine(dtype: dtype, Self.configuration)
     var request = EngineRequest(
       prompt: TinyModel.prompt(length, seed: 5),
       sampling: SamplingParameters(temperature: 3, seed: 5, maxTokens: 24, ignoreEOS: true, n: 4))
     let outcome = try await collect(engine.generate(request), samples: 4)
     for sample in 0..<4 {
       #expect(
-        outcome.tokens[sample] == (try Self.reference(weights, dtype, request, sample: sample)), "sample \(sample)")
+        outcome.tokens[sample] == (try weights.reference(request, dtype: dtype, sample: sample)), "sample \(sample)")
     }
     #expect(Set(outcome.tokens).count == 4)
     #expect(engine.statistics.copyOnWriteCopies == (length % 16 == 0 ? 0 : 3))
@@ -126,8 +89,10 @@ import Testing
         sampling: SamplingParameters(
           temperature: length == 96 ? 0.9 : 0, seed: 5, maxTokens: 24, ignoreEOS: true, n: length == 17 ? 2 : 1))
     }
-    let plain = try Self.engine(weights, dtype)
-    let handoff = Handoff(prefill: try Self.engine(weights, dtype), decode: try Self.engine(weights, dtype))
+    let plain = try weights.engine(dtype: dtype, Self.configuration)
+    let handoff = Handoff(
+      prefill: try weights.engine(dtype: dtype, Self.configuration),
+      decode: try weights.engine(dtype: dtype, Self.configuration))
     for request in requests {
       let expected = try await collect(plain.generate(request), samples: request.sampling.n)
       let outcome = try await handoff.run(request)

@@ -2,7 +2,6 @@ import Engine
 import ModelRuntime
 import ServingTestKit
 import ServingTypes
-import Testing
 
 /// A simulated model that notes what each step computes, and takes its time on a clock that nothing else moves: what an engine
 /// makes of it is the same on every machine.
@@ -89,22 +88,4 @@ extension Setup {
       executor: NotingExecutor(self, notes: notes, script: script), draftExecutor: draft?.executor(),
       configuration: configuration, fileTier: fileTier, clock: notes.clock)
   }
-}
-
-/// Turns an engine by hand for as long as it finds something to compute.
-func turn(_ engine: EngineCore, sourceLocation: SourceLocation = #_sourceLocation) {
-  for _ in 0..<100_000 where engine.turn() != .worked { return }
-  Issue.record("the engine does not come to an end", sourceLocation: sourceLocation)
-}
-
-/// Returns once the engine's statistics are so; it does not depend on how soon.
-func wait(
-  for engine: EngineCore, until what: String, sourceLocation: SourceLocation = #_sourceLocation,
-  _ condition: (EngineStatistics) -> Bool
-) async throws {
-  for _ in 0..<24_000 {
-    if condition(engine.statistics) { return }
-    try await Task.sleep(for: .milliseconds(5))
-  }
-  Issue.record("two minutes went by, and not yet: \(what)", sourceLocation: sourceLocation)
 }

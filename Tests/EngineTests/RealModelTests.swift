@@ -15,39 +15,6 @@ struct RealModelTests {
     (0..<150).map { TokenID(300 + $0 * 7 % 3000) } + [253, 2155],
   ]
 
-  private func executor(_ weights: ModelWeights, blocks: Int) throws -> CPUModelExecutor {
-    try CPUModelExecutor(weights: weights, configuration: .init(blockCount: blocks, threads: 2))
-  }
-
-  private func engine(_ weights: ModelWeights, blocks: Int, _ configuration: EngineConfiguration) throws -> EngineCore {
-    let engine = try EngineCore(
-      executor: CPUModelExecutor(weights: weights, configuration: .init(blockCount: blocks, threads: 2)),
-      configuration: configuration)
-    engine.start()
-    return engine
-  }
-
-  /// One token at a time, over a pool of its own.
-  private func reference(_ weights: ModelWeights, _ request: EngineRequest, count: Int) throws -> [TokenID] {
-    let executor = try executor(weights, blocks: 32)
-    var sampler = Sampler(
-      vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
-    var counts = TokenCounts(prompt: request.prompt, parameters: request.sampling)
-    var (tokens, computed) = (request.prompt, 0)
-    for _ in 0..<count {
-      var batch = ForwardBatch()
-      batch.append(
-        tokens: tokens[computed...], startPosition: computed, blocks: (0..<32).map { BlockID($0) }, logitCount: 1)
-      computed = tokens.count
-      let token = try sampler.sample(
-        logits: executor.forward(batch), parameters: request.sampling, sampleIndex: 0, position: tokens.count,
-        context: counts)
-      counts.append(token.id)
-      tokens.append(token.id)
-    }
-    return Array(tokens[request.prompt.count...])
-  }
-
   @Test func sameTokensHoweverTheyAreComputed() async throws {
     let path = try #require(ModelFile.path(ModelFile.smolLM2))
     let weights = try ModelWeights(path: path, threads: 2)
@@ -57,12 +24,12 @@ struct RealModelTests {
         sampling: SamplingParameters(
           temperature: index == 2 ? 0.8 : 0, topP: 0.95, seed: 3, maxTokens: 24, ignoreEOS: true))
     }
-    let expected = try requests.map { try reference(weights, $0, count: 24) }
+    let expected = try requests.map { try weights.reference($0) }
     // Small chunks, drafts, a cache, and too few blocks for all at once.
     let busy = EngineConfiguration(
       maxNumBatchedTokens: 96, prefillChunkSize: 40, handoffChunkSize: 32, targetStepTime: .zero,
       adaptsDraftLength: false, checkIntegrityOnIdle: true)
-    let crowded = try engine(weights, blocks: 16, busy)
+    let crowded = try weights.engine(blocks: 16, busy)
     for _ in 0..<2 {
       let handles = try requests.map { try crowded.generate($0) }
       for (index, handle) in handles.enumerated() {
@@ -71,7 +38,7 @@ struct RealModelTests {
     }
     #expect(crowded.statistics.acceptedTokens > 0)
     let handoff = Handoff(
-      prefill: try engine(weights, blocks: 64, busy), decode: try engine(weights, blocks: 64, busy), cutAfter: 2)
+      prefill: try weights.engine(busy), decode: try weights.engine(busy), cutAfter: 2)
     for (index, request) in requests.enumerated() {
       #expect(try await handoff.run(request).tokens[0] == expected[index], "request \(index) across engines")
     }
@@ -104,7 +71,7 @@ struct RealModelTests {
     }
     let handles = try requests.map { try engine.generate($0) }
     for (request, handle) in zip(requests, handles) {
-      #expect(try await collect(handle).tokens[0] == (try reference(weights, request, count: 24)))
+      #expect(try await collect(handle).tokens[0] == (try weights.reference(request)))
     }
     let statistics = engine.statistics
     #expect(statistics.draftedTokens > 40)

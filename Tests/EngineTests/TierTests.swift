@@ -192,13 +192,13 @@ import Testing
     engine.start()
     let request = EngineRequest(prompt: prompt(200, seed: 9), sampling: greedy(3))
     _ = try await collect(engine.generate(request))
-    while engine.statistics.tiers.fileBlocks < 12 { try await Task.sleep(for: .milliseconds(1)) }
+    try await wait(for: engine, until: "12 blocks are stored") { $0.tiers.fileBlocks >= 12 }
     _ = try await collect(engine.generate(EngineRequest(prompt: prompt(370, seed: 10), sampling: greedy(3))))
     return (engine, setup, request)
   }
 
   private func waitUntilLoading(_ engine: EngineCore) async throws {
-    while engine.statistics.tiers.loadingSequences == 0 { try await Task.sleep(for: .milliseconds(1)) }
+    try await wait(for: engine, until: "a sequence waits for the tier") { $0.tiers.loadingSequences > 0 }
   }
 
   @Test func othersOvertakeWhoWaitsForASlowDisk() async throws {

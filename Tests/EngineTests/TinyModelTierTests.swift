@@ -7,17 +7,6 @@ import Testing
 
 /// Invariant 1 with real attention over blocks that went down and came up again.
 @Suite struct TinyModelTierTests {
-  private static func engine(
-    _ weights: ModelWeights, blocks: Int, dtype: KVDType, _ configuration: EngineConfiguration
-  ) throws -> EngineCore {
-    let engine = try EngineCore(
-      executor: CPUModelExecutor(
-        weights: weights, configuration: .init(blockCount: blocks, kvDType: dtype, threads: 2)),
-      configuration: configuration)
-    engine.start()
-    return engine
-  }
-
   /// Every answer of conversations that take turns.
   private static func converse(_ engine: EngineCore) async throws -> [[TokenID]] {
     var said = (0..<4).map { TinyModel.prompt(90, seed: UInt64($0)) }
@@ -47,7 +36,7 @@ import Testing
     let weights = try ModelWeights(file: TinyModel(architecture).file(), threads: 2)
     var configuration = EngineConfiguration(
       prefillChunkSize: 48, targetStepTime: .zero, adaptsDraftLength: false, checkIntegrityOnIdle: true)
-    let plain = try Self.engine(weights, blocks: 400, dtype: dtype, configuration)
+    let plain = try weights.engine(blocks: 400, dtype: dtype, configuration)
     let expected = try await Self.converse(plain)
     await plain.stop()
     let layout = plain.layout
@@ -58,7 +47,7 @@ import Testing
       configuration.swapSpace = hostBlocks * (layout.blockBytes() + 64)
       configuration.offloadDir = hasFile ? folder.path : nil
       configuration.offloadThreshold = 0.2
-      let tiered = try Self.engine(weights, blocks: 16, dtype: dtype, configuration)
+      let tiered = try weights.engine(blocks: 16, dtype: dtype, configuration)
       #expect(try await Self.converse(tiered) == expected, "\(hostBlocks) host blocks, file: \(hasFile)")
       let tiers = tiered.statistics.tiers
       #expect(tiers.hostStores + tiers.fileStores > 0)

@@ -6,7 +6,7 @@ extension CommandLineTests {
   @Test func benchNamesItsSubcommands() async throws {
     let help = try await run(["bench", "--help"])
     #expect(help.code == 0)
-    for name in ["engine", "paged", "sweep", "speculation", "latency", "offload", "cluster", "router"] {
+    for name in ["engine", "paged", "sweep", "speculation", "latency", "offload", "cluster", "router", "prompts"] {
       #expect(help.output.contains("  \(name) "))
       let own = try await run(["bench", name, "--help"])
       #expect(own.code == 0 && own.output.contains("USAGE: baton bench \(name)"))
@@ -19,7 +19,11 @@ extension CommandLineTests {
     (["sweep", "--parameter", "block_sise", "--values", "8"], "did you mean block_size?"),
     (["sweep", "--parameter", "block_size", "--values", "8,x"], "'x'"),
     (["sweep", "--parameter", "block_size", "--values", "8,"], "--values"),
-    (["sweep", "--parameter", "max_model_len", "--values", "8"], "'max_model_len'"),
+    (["sweep", "--parameter", "num_scheduler_threads", "--values", "1,2"], "'num_scheduler_threads'"),
+    (["sweep", "--parameter", "gpu_memory_utilization", "--values", "0.5"], "'gpu_memory_utilization'"),
+    (["sweep", "--parameter", "memory_budget", "--values", "1GiB", "--num-blocks", "64"], "num_blocks"),
+    (["sweep", "--parameter", "block_size", "--values", "8", "--tenants", "0"], "--tenants"),
+    (["prompts", "--prompts", "0"], "--prompts"), (["prompts", "--num-scheduler-threads", "300"], "1 to 256"),
     (["speculation", "--rows", "code,poem"], "'poem'"), (["speculation", "--methods", "guess"], "'guess'"),
     (["paged", "--rate", "1e-300"], "--rate"), (["latency", "--streams", "0"], "--streams"),
     (["offload", "--turns", "0"], "--turns"), (["latency", "--streams", "500"], "max_num_seqs"),
@@ -122,6 +126,53 @@ extension CommandLineTests {
     #expect(outcome.code == 0, "\(outcome.errors)")
     #expect(outcome.output.hasPrefix("<svg") && outcome.output.contains(">block_size<"))
     #expect(outcome.output.contains(">8<") && outcome.output.contains(">32<"))
+  }
+
+  /// What a sweep's rows say of one figure.
+  private func sweep(_ parameter: String, _ values: String, _ options: [String], figure: String) async throws
+    -> [Double]
+  {
+    let outcome = try await run(
+      ["bench", "sweep", "--model", TestFiles.model ?? "", "--parameter", parameter, "--values", values, "--json", "-"]
+        + options)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any] ?? [:]
+    return (report["results"] as? [[String: Any]] ?? []).compactMap { row in
+      (row[figure] ?? (row["figures"] as? [String: Any])?[figure]) as? Double
+    }
+  }
+
+  /// The pool is as large as follows from these, not as some contexts.
+  @Test(
+    .enabled(if: TestFiles.model != nil, "needs SmolLM2"),
+    arguments: [
+      ("max_model_len", "256,1024", ["--max-num-seqs", "2"]), ("memory_budget", "400MiB,800MiB", []),
+      ("memory_utilization", "0.5,0.9", ["--memory-budget", "800MiB"]),
+    ])
+  func aSweepOfThePoolsSize(parameter: String, values: String, options: [String]) async throws {
+    let blocks = try await sweep(parameter, values, ["--requests", "2"] + options, figure: "blocks")
+    try #require(blocks.count == 2)
+    #expect(blocks[0] > 0 && blocks[0] < blocks[1], "\(blocks)")
+  }
+
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func aSweepCountsWhoIsRefused() async throws {
+    let refused = try await sweep(
+      "max_queued_requests", "1,64",
+      ["--requests", "12", "--clients", "12", "--max-num-seqs", "1", "--max-model-len", "64"],
+      figure: "refused")
+    try #require(refused.count == 2)
+    #expect(refused[0] > 0 && refused[1] == 0, "\(refused)")
+  }
+
+  @Test(.enabled(if: TestFiles.model != nil, "needs SmolLM2"))
+  func promptsAreReadWithEachNumberOfThreads() async throws {
+    let outcome = try await run([
+      "bench", "prompts", "--model", TestFiles.model ?? "", "--num-scheduler-threads", "1,3", "--prompts", "2",
+      "--prompt-length", "50", "--runs", "1",
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("threads 1: ") && outcome.output.contains("threads 3: "))
   }
 
   @Test(arguments: [

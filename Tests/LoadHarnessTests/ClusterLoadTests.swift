@@ -27,7 +27,7 @@ import Testing
       #expect(after.prompt.starts(with: before.prompt + before.tokens))
       #expect(after.submitted >= before.submitted)
     }
-    #expect(results.allSatisfy { $0.failure == nil && $0.request.cacheSalt == "tenant-3" })
+    #expect(results.allSatisfy { $0.failure == nil && $0.request.tenantName == "tenant-3" })
   }
 
   @Test func aFailureEndsItsChatAndNoOther() async throws {

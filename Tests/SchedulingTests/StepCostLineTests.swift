@@ -49,6 +49,27 @@ import Testing
     #expect(try #require(costs.decodeSeconds(tokens: 8)) < 0.0125)
   }
 
+  /// Short contexts follow long ones: what is believed too long would stretch the gaps beside a prompt.
+  @Test func fasterStepsAreBelievedSoon() throws {
+    var costs = StepCostModel()
+    for _ in 0..<50 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.02) }
+    for _ in 0..<25 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.01) }
+    #expect(try #require(costs.decodeSeconds(tokens: 8)) < 0.0125)
+  }
+
+  /// However many steps of other sizes lie between them.
+  @Test func whatIsTypicalOfASeldomSizeStandsAsFirm() throws {
+    var costs = StepCostModel()
+    func observe(_ seconds: Double) {
+      costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: seconds)
+      for _ in 0..<40 { costs.observe(prefillTokens: 0, decodeTokens: 1, seconds: 0.005) }
+    }
+    for _ in 0..<50 { observe(0.01) }
+    for _ in 0..<10 { observe(0.015) }
+    for _ in 0..<5 { costs.observe(prefillTokens: 0, decodeTokens: 8, seconds: 0.015) }
+    #expect(try #require(costs.decodeSeconds(tokens: 8)) < 0.0125)
+  }
+
   /// The first steps of a size touch memory for the first time.
   @Test func aSlowFirstStepIsSoonForgotten() throws {
     var costs = StepCostModel()

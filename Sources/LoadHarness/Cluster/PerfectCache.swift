@@ -27,10 +27,10 @@ public struct PerfectCache: Sendable {
     var (cached, total) = (0, 0)
     for result in results.sorted(by: { $0.submitted < $1.submitted }) where result.failure == nil {
       if result.request.arrival >= start {
-        cached += cache.cachedTokens(of: result.prompt, salt: result.request.cacheSalt)
+        cached += cache.cachedTokens(of: result.prompt, salt: result.request.tenantName)
         total += result.prompt.count
       }
-      cache.insert(result.prompt + result.tokens, salt: result.request.cacheSalt)
+      cache.insert(result.prompt + result.tokens, salt: result.request.tenantName)
     }
     return total == 0 ? 0 : Double(cached) / Double(total)
   }

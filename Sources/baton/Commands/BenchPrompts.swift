@@ -24,7 +24,7 @@ struct BenchPrompts: AsyncParsableCommand {
     /// The median of the runs.
     var tokensPerSecond: Double
 
-    var line: String { "\(threads) scheduler threads: \(Int(tokensPerSecond.rounded())) tokens/s" }
+    var line: String { "num_scheduler_threads \(threads): \(Int(tokensPerSecond.rounded())) tokens/s" }
   }
 
   @OptionGroup var common: CommonOptions
@@ -53,7 +53,8 @@ struct BenchPrompts: AsyncParsableCommand {
     let launched = try Launch.settings(common, logLevel: .warning) { reader in ModelSettings(model, &reader) }
     guard let (settings, _) = launched else { return }
     let tokenizer = try GGUFFile(path: settings.path).makeTokenizer()
-    let texts = (0..<prompts).map { Self.text(of: promptLength, tokenizer, seed: UInt64($0)) }
+    let words = Self.words(of: tokenizer)
+    let texts = (0..<prompts).map { Self.text(of: promptLength, words, seed: UInt64($0)) }
     let served = ServedModel(
       name: settings.servedName, tokenizer: tokenizer, chatTemplate: nil, contextLength: 2 * promptLength)
     let counts = numSchedulerThreads?.values ?? [1, 2]
@@ -85,10 +86,14 @@ struct BenchPrompts: AsyncParsableCommand {
   }
 
   /// Words that are tokens with a space before them, as most of a text's are.
-  private static func text(of count: Int, _ tokenizer: any Tokenizer, seed: UInt64) -> String {
+  private static func words(of tokenizer: any Tokenizer) -> [String] {
     let words = (0..<TokenID(tokenizer.vocabularySize)).map { String(decoding: tokenizer.bytes(of: $0), as: UTF8.self) }
       .filter { $0.first == " " && $0.dropFirst().allSatisfy(\.isLetter) && $0.count > 2 }
+    return words.isEmpty ? [" word"] : words
+  }
+
+  private static func text(of count: Int, _ words: [String], seed: UInt64) -> String {
     var random = SplitMix64(seed: seed)
-    return (0..<count).map { _ in words.isEmpty ? " word" : words[Int(random.next() % UInt64(words.count))] }.joined()
+    return (0..<count).map { _ in words[Int(random.next() % UInt64(words.count))] }.joined()
   }
 }

@@ -45,7 +45,9 @@ struct BenchSweep: AsyncParsableCommand {
     }
     guard let ((modelSettings, settings, variants), _) = launched else { return }
     let loaded = try LoadedModel(modelSettings, threads: settings.threads)
-    let context = min(settings.engine.maxModelLen ?? 1024, loaded.weights.configuration.contextLength)
+    // What every engine of the sweep takes.
+    let longest = variants.compactMap(\.engine.maxModelLen).min() ?? 1024
+    let context = min(longest, loaded.weights.configuration.contextLength)
     let session = LoadSession(
       loaded: loaded, trace: Trace(load.recipe(contextLength: context)),
       mode: load.mode(whole: .closedLoop(clients: 16)), logger: Logger(label: "baton.bench"))
@@ -67,8 +69,11 @@ struct BenchSweep: AsyncParsableCommand {
     for text in texts {
       var own = reader.overriding(name, with: text)
       settings.append(EngineSettings(engine, &own))
-      known = own.keys
+      known = Set(own.readings.map(\.key))
       for problem in own.problems where !problems.contains(problem) { reader.note(problem: problem) }
+    }
+    if name != "max_model_len", SweepBenchmark.poolParameters.contains(name), let blocks = settings.first?.numBlocks {
+      reader.note(problem: "num_blocks is \(blocks), so that \(name) decides nothing: leave it out")
     }
     if !known.contains(name) {
       let near = nearestName(to: name, in: known).map { "; did you mean \($0)?" } ?? ""

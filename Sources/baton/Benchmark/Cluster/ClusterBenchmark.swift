@@ -100,8 +100,8 @@ struct ClusterBenchmark: Sendable {
       $0.sampling.temperature = 0
       $0.sampling.maxTokens = UInt32(request.outputLength)
       $0.sampling.ignoreEos = true
-      $0.cacheSalt = request.cacheSalt
-      $0.tenant = request.cacheSalt
+      $0.cacheSalt = request.tenantName
+      $0.tenant = request.tenantName
       $0.explain = true
     }
   }

@@ -27,10 +27,8 @@ struct LoadSession {
       // Brings weights and scratch into memory.
       let warmUp = Trace(
         seed: trace.seed &+ 1, requests: (0..<4).map { TraceRequest(id: $0, promptLength: 32, outputLength: 4) })
-      _ = try await LoadDriver(engine: engine, trace: warmUp).run(.allAtOnce)
-      var driver = LoadDriver(engine: engine, trace: trace)
-      driver.takesRefusals = takesRefusals
-      let result = try await driver.run(mode)
+      _ = try await driver(of: engine, warmUp, takesRefusals).run(.allAtOnce)
+      let result = try await driver(of: engine, trace, takesRefusals).run(mode)
       try await engine.checkIntegrity()
       await engine.stop()
       return result
@@ -38,6 +36,12 @@ struct LoadSession {
       await engine.stop()
       throw error
     }
+  }
+
+  private func driver(of engine: EngineCore, _ trace: Trace, _ takesRefusals: Bool) -> LoadDriver {
+    var driver = LoadDriver(engine: engine, trace: trace)
+    driver.takesRefusals = takesRefusals
+    return driver
   }
 
   /// Bytes of one block with these settings.

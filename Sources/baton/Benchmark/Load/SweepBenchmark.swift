@@ -18,18 +18,19 @@ struct SweepBenchmark {
   let budget: Int
   let runs: Int
 
-  /// What the size of the pool follows from; with others it is that of `budget` contexts.
-  private static let poolParameters = ["max_model_len", "memory_budget", "memory_utilization", "local_workers"]
+  /// What the size of the pool follows from, where `num_blocks` is not given; with others it is that of `budget` contexts.
+  static let poolParameters = ["memory_budget", "memory_utilization", "local_workers", "max_model_len"]
   /// What turns requests away.
   private static let queueParameters = ["max_queue_wait", "max_queued_requests"]
 
   func run() async throws -> [Result] {
     let prepared = settings.map { given in
-      guard !Self.poolParameters.contains(parameter) else { return given }
       var settings = given
-      settings.engine.maxModelLen = contextLength
-      settings.numBlocks =
-        given.numBlocks ?? session.blockCount(contexts: budget, of: contextLength, settings)
+      // Each engine has to hold the trace's longest request.
+      if parameter != "max_model_len" { settings.engine.maxModelLen = contextLength }
+      if !Self.poolParameters.contains(parameter) {
+        settings.numBlocks = given.numBlocks ?? session.blockCount(contexts: budget, of: contextLength, settings)
+      }
       return settings
     }
     var results = values.map { _ in [LoadResult]() }
@@ -53,8 +54,7 @@ struct SweepBenchmark {
     var table = TextTable(
       [
         parameter, "blocks", "tokens/s", "first token p50", "p99", "others' p50", "gap p50", "p99", "latency p50",
-        "p99",
-        "at once", "preempted", "refused", "hits", "accepted",
+        "p99", "at once", "preempted", "refused", "hits", "accepted",
       ], wordColumns: 1)
     func milliseconds(_ seconds: Double) -> String { FigureText.decimal(seconds * 1000, places: 1) + " ms" }
     for result in results {
