@@ -106,9 +106,11 @@ public struct LongPromptLoad: Sendable {
     defer { if arrivals.isEmpty { started() } }
     do throws(ServingError) {
       for try await event in handle.events {
-        guard case .tokens = event else { continue }
+        guard case .tokens(_, let new, _) = event else { continue }
         if arrivals.isEmpty { started() }
-        arrivals.append((ContinuousClock.now - start) / .seconds(1))
+        // Those of a stream that was behind come together.
+        let time = (ContinuousClock.now - start) / .seconds(1)
+        arrivals += new.map { _ in time }
       }
     } catch {
       if error.code != .cancelled { throw error }
