@@ -35,7 +35,7 @@ extension KernelBenchmark {
 
   func products() throws(ServingError) {
     for shape in Self.shapes {
-      let tokens = shape.isVocabulary ? [1, 8, 32] : [1, 4, 8, 32, 256]
+      let tokens = shape.isVocabulary ? [1, 8, 14, 32] : [1, 4, 8, 14, 32, 256]
       let wanted = tokens.filter { wants(Self.name(shape, tokens: $0)) }
       guard !wanted.isEmpty else { continue }
       let copies = try PackedCopies(shape.type, rows: shape.rows, columns: shape.columns, pool: pool)

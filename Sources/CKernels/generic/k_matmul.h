@@ -202,21 +202,42 @@ K_INLINE f32x16 outlier_product(
   return last->weights * outlier.value;
 }
 
-/// Calls `tile_function(format, tokens, …)` with both as constants, so that each pair becomes code of its own.
-#define K_MATMUL_STEP(tile_function, format, count) \
-  for (; x->tokens - t >= count; t += count) tile_function(format, count, w, x, tile, t, &column, y, stride);
+/// A tile's products for `count` tokens: with the format and the count as constants, so that each pair becomes code of its
+/// own.
+#define K_MATMUL_CASE(tile_function, format, largest, count)                               \
+  case count:                                                                              \
+    if (count <= largest) tile_function(format, count, w, x, tile, t, &column, y, stride); \
+    break;
 
-#define K_MATMUL_TOKENS(tile_function, format, largest)               \
-  do {                                                                \
-    for (uint32_t tile = begin; tile < end; tile++) {                 \
-      outlier_column column = {.column = UINT32_MAX};                 \
-      uint32_t t = 0;                                                 \
-      if (largest >= 16) K_MATMUL_STEP(tile_function, format, 16)     \
-      if (largest >= 8) K_MATMUL_STEP(tile_function, format, 8)       \
-      K_MATMUL_STEP(tile_function, format, 4)                         \
-      K_MATMUL_STEP(tile_function, format, 2)                         \
-      K_MATMUL_STEP(tile_function, format, 1)                         \
-    }                                                                 \
+/// Cuts the tokens into as few parts as the registers allow, all of nearly the same size: a remainder beside full parts
+/// would unpack the weights for a token or two.
+#define K_MATMUL_TOKENS(tile_function, format, largest)                    \
+  do {                                                                     \
+    uint32_t parts = (x->tokens + largest - 1) / largest;                  \
+    for (uint32_t tile = begin; tile < end; tile++) {                      \
+      outlier_column column = {.column = UINT32_MAX};                      \
+      for (uint32_t part = 0, t = 0, n; part < parts; part++, t += n) {    \
+        n = (x->tokens - t + (parts - part) - 1) / (parts - part);         \
+        switch (n) {                                                       \
+          K_MATMUL_CASE(tile_function, format, largest, 1)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 2)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 3)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 4)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 5)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 6)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 7)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 8)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 9)                 \
+          K_MATMUL_CASE(tile_function, format, largest, 10)                \
+          K_MATMUL_CASE(tile_function, format, largest, 11)                \
+          K_MATMUL_CASE(tile_function, format, largest, 12)                \
+          K_MATMUL_CASE(tile_function, format, largest, 13)                \
+          K_MATMUL_CASE(tile_function, format, largest, 14)                \
+          K_MATMUL_CASE(tile_function, format, largest, 15)                \
+          K_MATMUL_CASE(tile_function, format, largest, 16)                \
+        }                                                                  \
+      }                                                                    \
+    }                                                                      \
   } while (0)
 
 #define K_DEFINE_MATMUL_INT8(tile_function, largest)                                                       \
