@@ -97,23 +97,24 @@ struct KernelTests {
     }
   }
 
-  /// Every path chooses the same outlier and the same blocks; no garbage is left in their codes.
-  @Test(arguments: KernelPath.allCases.filter(\.isSupported))
-  func quantisingWhatIsNotFinite(path: KernelPath) throws {
+  /// Every path chooses the same outlier and the same blocks; no garbage is left in their codes. With 160 elements four
+  /// blocks are quantised together.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [96, 160])
+  func quantisingWhatIsNotFinite(path: KernelPath, count: Int) throws {
     for (first, second) in [(Float.nan, Float.infinity), (.infinity, .nan), (-.infinity, 1), (.nan, .nan)] {
       for (one, two) in [(3, 70), (20, 85), (64, 65), (95, 0)] {
-        var x = Self.floats(96, seed: 12)
+        var x = Self.floats(count, seed: 12)
         (x[one], x[two]) = (first, second)
-        var codes = [Int8](repeating: 1, count: 96)
-        var scales = [k_block_scale](repeating: .init(), count: 3)
+        var codes = [Int8](repeating: 1, count: count)
+        var scales = [k_block_scale](repeating: .init(), count: count / 32)
         var outlier = k_outlier()
-        try Self.kernels(path).quantize(x, 96, &codes, &scales, &outlier)
+        try Self.kernels(path).quantize(x, count, &codes, &scales, &outlier)
         let column = Int(outlier.column)
         let expected =
           first.isNaN && second.isNaN ? min(one, two) : second.isNaN ? two : one
         #expect(column == expected && !outlier.value.isFinite)
         x[column] = 0
-        for block in 0..<3 {
+        for block in 0..<count / 32 {
           let isFinite = !x[32 * block..<32 * block + 32].contains { !$0.isFinite }
           #expect(scales[block].d.isFinite == isFinite && scales[block].sum.isFinite == isFinite)
           if !isFinite { #expect(!codes[32 * block..<32 * block + 32].contains { $0 != 0 }) }
@@ -131,6 +132,29 @@ struct KernelTests {
     try Self.kernels(path).quantize(x, 32, &codes, &scale, nil)
     #expect(!codes.contains { $0 != 0 })
     #expect(scale.sum == 0 && scale.low == 0 && scale.high == 0)
+  }
+
+  /// A block's codes and scale are its own, however many are quantised at once.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [128, 576, 672])
+  func blocksAreQuantisedAlike(path: KernelPath, count: Int) throws {
+    let kernels = try Self.kernels(path)
+    var x = Self.floats(count, seed: 21, scale: 40)
+    for index in 32..<64 { x[index] *= 1e-38 }
+    for index in 96..<128 { x[index] = 0 }
+    if count > 512 { x[300] = .infinity }
+    var codes = [Int8](repeating: 1, count: count)
+    var scales = [k_block_scale](repeating: .init(), count: count / 32)
+    kernels.quantize(x, count, &codes, &scales, nil)
+    for block in 0..<count / 32 {
+      let elements = 32 * block..<32 * block + 32
+      var alone = [Int8](repeating: 1, count: 32)
+      var scale = k_block_scale()
+      kernels.quantize(Array(x[elements]), 32, &alone, &scale, nil)
+      #expect(alone == Array(codes[elements]))
+      let whole = scales[block]
+      #expect(scale.d.bitPattern == whole.d.bitPattern && scale.sum.bitPattern == whole.sum.bitPattern)
+      #expect(scale.low == whole.low && scale.high == whole.high)
+    }
   }
 
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), [32, 96, 1_536])

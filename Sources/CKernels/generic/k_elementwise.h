@@ -14,6 +14,9 @@ static void rms_norm(const float *x, const float *weight, float epsilon, size_t 
   for (size_t i = 0; i < count; i += 16) v_store(y + i, v_load(x + i) * scale * v_load(weight + i));
 }
 
+/// Below it 127 ÷ the largest magnitude would be infinite.
+#define LEAST_MAGNITUDE 1e-36f
+
 /// The first of the elements with the largest magnitude; a NaN is larger than any number.
 static k_outlier find_outlier(const float *x, size_t count) {
   i32x16 magnitudes = (i32x16)0;
@@ -27,44 +30,73 @@ static k_outlier find_outlier(const float *x, size_t count) {
   return (k_outlier){.value = x[i], .column = (uint32_t)i};
 }
 
+/// Quantises one block of 32.
+static void quantize_block(const float *x, int8_t *codes, k_block_scale *scale) {
+  f32x16 v[2] = {v_load(x), v_load(x + 16)};
+  float largest = __builtin_bit_cast(
+      float, __builtin_reduce_max(__builtin_elementwise_max(v_magnitudes(v[0]), v_magnitudes(v[1]))));
+  if (!(largest < INFINITY)) {
+    // No code stands for it, and the row must not come out as numbers that look right.
+    memset(codes, 0, 32);
+    *scale = (k_block_scale){.d = NAN, .sum = NAN};
+    return;
+  }
+  float inverse = largest > LEAST_MAGNITUDE ? 127.0f / largest : 0.0f;
+  int32_t sums[2];
+  for (int half = 0; half < 2; half++) {
+    i32x16 code = v_round(v[half] * inverse);
+    v_narrow(codes + 16 * half, code);
+    sums[half] = __builtin_reduce_add(code);
+  }
+  float d = largest / 127.0f;
+  *scale = (k_block_scale){
+      .d = d, .sum = d * (float)(sums[0] + sums[1]), .low = -32 * sums[0], .high = -32 * sums[1]};
+}
+
+/// Quantises four blocks: their reductions share instructions. False, and nothing is written, where an element is not
+/// finite.
+static bool quantize_blocks(const float *x, int8_t *codes, k_block_scale *scales) {
+  i32x16 magnitudes[4];
+  for (int b = 0; b < 4; b++) {
+    magnitudes[b] = __builtin_elementwise_max(v_magnitudes(v_load(x + 32 * b)), v_magnitudes(v_load(x + 32 * b + 16)));
+  }
+  // Lanes 4 b … 4 b + 3 are block b's from here on.
+  f32x16 largest = __builtin_bit_cast(
+      f32x16, v_fold_each(true, magnitudes[0], magnitudes[1], magnitudes[2], magnitudes[3]));
+  if (__builtin_reduce_and(largest < v_set(INFINITY)) == 0) return false;
+  f32x16 inverse = v_select(largest > v_set(LEAST_MAGNITUDE), v_set(127.0f) / largest, v_set(0));
+  i32x16 code[8];
+  for (int half = 0; half < 8; half++) {
+    code[half] = v_round(v_load(x + 16 * half) * v_set(inverse[half / 2 * 4]));
+    v_narrow(codes + 16 * half, code[half]);
+  }
+  i32x16 low = v_fold_each(false, code[0], code[2], code[4], code[6]);
+  i32x16 high = v_fold_each(false, code[1], code[3], code[5], code[7]);
+  f32x16 d = largest / 127.0f;
+  f32x16 sum = d * v_from_i32(low + high);
+  for (int b = 0; b < 4; b++) {
+    scales[b] = (k_block_scale){.d = d[4 * b], .sum = sum[4 * b], .low = -32 * low[4 * b], .high = -32 * high[4 * b]};
+  }
+  return true;
+}
+
 static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier) {
-  const float magic = 12582912.0f;  // as in v_exp
-  const float least = 1e-36f;       // below it 127 ÷ the largest magnitude would be infinite
   size_t left_out = count;
   if (outlier != NULL) {
     *outlier = find_outlier(x, count);
     left_out = outlier->column;
   }
-  for (size_t b = 0; b < count / 32; b++) {
-    f32x16 v[2] = {v_load(x + 32 * b), v_load(x + 32 * b + 16)};
-    if (b == left_out / 32) {
-      float block[32];
-      memcpy(block, v, sizeof block);
-      block[left_out % 32] = 0;
-      memcpy(v, block, sizeof block);
+  float without[128];
+  for (size_t i = 0, n; i < count; i += n) {
+    n = count - i < 128 ? 32 : 128;
+    const float *from = x + i;
+    if (left_out - i < n) {
+      memcpy(without, from, n * sizeof(float));
+      without[left_out - i] = 0;
+      from = without;
     }
-    float largest = __builtin_bit_cast(
-        float, __builtin_reduce_max(__builtin_elementwise_max(v_magnitudes(v[0]), v_magnitudes(v[1]))));
-    if (!(largest < INFINITY)) {
-      // No code stands for it, and the row must not come out as numbers that look right.
-      memset(codes + 32 * b, 0, 32);
-      scales[b] = (k_block_scale){.d = NAN, .sum = NAN};
-      continue;
-    }
-    float inverse = largest > least ? 127.0f / largest : 0.0f;
-    int32_t sums[2];
-    for (int half = 0; half < 2; half++) {
-      f32x16 shifted = v[half] * inverse + magic;
-      i32x16 code = __builtin_bit_cast(i32x16, shifted) - 0x4b400000;
-      i8x16 narrow = __builtin_convertvector(code, i8x16);
-      memcpy(codes + 32 * b + 16 * half, &narrow, 16);
-      sums[half] = __builtin_reduce_add(code);
-    }
-    float d = largest / 127.0f;
-    scales[b].d = d;
-    scales[b].sum = d * (float)(sums[0] + sums[1]);
-    scales[b].low = -32 * sums[0];
-    scales[b].high = -32 * sums[1];
+    if (n == 128 && quantize_blocks(from, codes + i, scales + i / 32)) continue;
+    for (size_t b = 0; b < n; b += 32) quantize_block(from + b, codes + i + b, scales + (i + b) / 32);
   }
 }
 

@@ -132,13 +132,41 @@ K_INLINE void v_store_fp8(void *to, f32x16 value) {
   memcpy(to, &narrow, sizeof narrow);
 }
 
+/// Rounds to integers, to nearest even. Magnitudes are below 2^22.
+K_INLINE i32x16 v_round(f32x16 value) {
+  const float magic = 12582912.0f;  // 1.5 × 2^23: adding it rounds to an integer, which the low bits then hold
+  return __builtin_bit_cast(i32x16, value + magic) - 0x4b400000;
+}
+
+/// Stores the lanes' low bytes.
+K_INLINE void v_narrow(void *to, i32x16 value) {
+  i8x16 narrow = __builtin_convertvector(value, i8x16);
+  memcpy(to, &narrow, sizeof narrow);
+}
+
+/// Folds each of four vectors' lanes by `larger` or by adding; the results fill four lanes each.
+K_INLINE i32x16 v_fold_each(bool larger, i32x16 a, i32x16 b, i32x16 c, i32x16 d) {
+#define FOLD(x, y) (larger ? __builtin_elementwise_max(x, y) : (x) + (y))
+#define LOW_HALVES 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH_HALVES 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define EVEN_QUARTERS 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD_QUARTERS 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+  i32x16 ab = FOLD(__builtin_shufflevector(a, b, LOW_HALVES), __builtin_shufflevector(a, b, HIGH_HALVES));
+  i32x16 cd = FOLD(__builtin_shufflevector(c, d, LOW_HALVES), __builtin_shufflevector(c, d, HIGH_HALVES));
+  i32x16 v = FOLD(__builtin_shufflevector(ab, cd, EVEN_QUARTERS), __builtin_shufflevector(ab, cd, ODD_QUARTERS));
+  v = FOLD(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  return FOLD(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+#undef FOLD
+#undef LOW_HALVES
+#undef HIGH_HALVES
+#undef EVEN_QUARTERS
+#undef ODD_QUARTERS
+}
+
 /// Rounds to integers, to nearest even; what is beyond ±127 becomes ±127. Magnitudes are below 2^22.
 K_INLINE void v_store_i8(void *to, f32x16 value) {
-  const float magic = 12582912.0f;  // 1.5 × 2^23: adding it rounds to an integer, which the low bits then hold
-  i32x16 code = __builtin_bit_cast(i32x16, value + magic) - 0x4b400000;
-  code = __builtin_elementwise_max(__builtin_elementwise_min(code, (i32x16)127), (i32x16)-127);
-  i8x16 narrow = __builtin_convertvector(code, i8x16);
-  memcpy(to, &narrow, sizeof narrow);
+  i32x16 code = v_round(value);
+  v_narrow(to, __builtin_elementwise_max(__builtin_elementwise_min(code, (i32x16)127), (i32x16)-127));
 }
 
 /// Folds the lanes in halves: 16, 8, 4, 2, 1.
