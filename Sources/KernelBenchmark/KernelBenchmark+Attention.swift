@@ -19,7 +19,7 @@ extension KernelBenchmark {
 
   func attention() throws(ServingError) {
     for model in Self.models {
-      for depth in [512, 2048, 4096] {
+      for depth in [208, 512, 2048, 4096] {
         for (tokens, batch, kind) in [
           (1, 1, "decode"), (1, 8, "decode"), (4, 1, "chunk"), (8, 1, "chunk"), (256, 1, "prefill"),
         ] {
@@ -61,7 +61,9 @@ extension KernelBenchmark {
               heads: UInt32(model.heads), kv_heads: UInt32(model.kvHeads), head_size: UInt32(model.size),
               block_size: UInt32(Self.blockSize), window: 0, dtype: K_KV_F16,
               partials: partials.base.assumingMemoryBound(to: Float.self))
-            var job = k_attention_job(kernels: kernels, attention: attention, items: items.baseAddress, first: 0)
+            var job = k_attention_job(
+              kernels: kernels, attention: attention, items: items.baseAddress, first: 0,
+              count: items.count * model.kvHeads, threads: self.pool.threadCount)
             run(items.count * model.kvHeads, job) { k_attention_task($0, $1) }
             guard !whole.isEmpty else { return }
             job.items = whole.baseAddress

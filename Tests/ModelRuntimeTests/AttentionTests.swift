@@ -79,8 +79,11 @@ struct AttentionTests {
       }
     }
 
-    /// Attends positions `range`, `tile` tokens a call; with `split`, each split on its own and then merged.
-    func attend(_ path: KernelPath, _ range: Range<Int>, tile: Int, split: Bool = false) throws -> [Float] {
+    /// Attends positions `range`, `tile` tokens a call; with `split`, each split on its own and then merged. With
+    /// `announcing` each call is told what the next one attends.
+    func attend(
+      _ path: KernelPath, _ range: Range<Int>, tile: Int, split: Bool = false, announcing: Bool = false
+    ) throws -> [Float] {
       let kernels = try KernelTests.kernels(path)
       var output = [Float](repeating: .nan, count: range.count * heads * size)
       let splits = (length + Int(K_ATTENTION_SPLIT) - 1) / Int(K_ATTENTION_SPLIT)
@@ -96,23 +99,29 @@ struct AttentionTests {
                   keys_offset: 0, values_offset: planeBytes, tables: table.baseAddress, heads: UInt32(heads),
                   kv_heads: UInt32(kvHeads), head_size: UInt32(size), block_size: UInt32(blockSize),
                   window: UInt32(window), dtype: dtype, partials: partials.baseAddress)
+                var items: [k_attention_item] = []
                 for first in stride(from: 0, to: range.count, by: tile) {
                   let count = min(tile, range.count - first)
                   let end = range.lowerBound + first + count
-                  var item = k_attention_item(
-                    token: UInt32(first), token_count: UInt32(count), position: UInt32(range.lowerBound + first),
-                    table: 0, split: UInt32.max, split_count: 1, partial: 0)
-                  if split { item.split_count = UInt32((end + Int(K_ATTENTION_SPLIT) - 1) / Int(K_ATTENTION_SPLIT)) }
-                  for head in 0..<UInt32(kvHeads) {
-                    if split {
-                      for index in 0..<item.split_count {
-                        item.split = index
-                        kernels.attention(&attention, &item, head)
-                      }
-                      kernels.attention_merge(&attention, &item, head)
+                  let splits = split ? (end + Int(K_ATTENTION_SPLIT) - 1) / Int(K_ATTENTION_SPLIT) : 1
+                  for index in 0..<splits {
+                    items.append(
+                      k_attention_item(
+                        token: UInt32(first), token_count: UInt32(count), position: UInt32(range.lowerBound + first),
+                        table: 0, split: split ? UInt32(index) : UInt32.max, split_count: UInt32(splits), partial: 0))
+                  }
+                }
+                for head in 0..<UInt32(kvHeads) {
+                  for index in items.indices {
+                    var item = items[index]
+                    var next = items[(index + 1) % items.count]
+                    let nextHead = (head + (index + 1 == items.count ? 1 : 0)) % UInt32(kvHeads)
+                    if announcing {
+                      kernels.attention(&attention, &item, head, &next, nextHead)
                     } else {
-                      kernels.attention(&attention, &item, head)
+                      kernels.attention(&attention, &item, head, nil, 0)
                     }
+                    if split, item.split + 1 == item.split_count { kernels.attention_merge(&attention, &item, head) }
                   }
                 }
               }
@@ -177,6 +186,8 @@ struct AttentionTests {
       for tile in [1, 2, 3, 4, 5, 7, 8, 9, 10, 21] {
         #expect(try paged.attend(path, 480..<530, tile: tile) == whole)
         #expect(try paged.attend(path, 480..<530, tile: tile, split: true) == whole)
+        #expect(try paged.attend(path, 480..<530, tile: tile, announcing: true) == whole)
+        #expect(try paged.attend(path, 480..<530, tile: tile, split: true, announcing: true) == whole)
       }
     }
     for blockSize in [8, 9, 17, 24, 32, 48, 63, 64] {

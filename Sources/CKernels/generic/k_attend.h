@@ -15,10 +15,17 @@ enum {
   DIRECT_QUERIES = 4 * 6,
 };
 
+/// What one call reads: positions [first, last) of one kv head.
 typedef struct {
   const k_attention *attention;
   const k_attention_item *item;
   uint32_t kv_head;
+  int32_t first;
+  int32_t last;
+} attention_span;
+
+typedef struct {
+  attention_span span;
   uint32_t count;
   /// Whether keys and values are used where they lie; otherwise they are converted once for all queries.
   bool direct;
@@ -31,11 +38,11 @@ typedef struct {
 } attention_tile;
 
 /// The kv head's part of the block that holds `position`, in the plane at `offset`.
-K_INLINE const uint8_t *block_of(const attention_tile *tile, size_t offset, int32_t position) {
-  const k_attention *a = tile->attention;
-  int32_t block = a->tables[tile->item->table + (uint32_t)position / a->block_size];
+K_INLINE const uint8_t *block_of(const attention_span *span, size_t offset, int32_t position) {
+  const k_attention *a = span->attention;
+  int32_t block = a->tables[span->item->table + (uint32_t)position / a->block_size];
   size_t head_bytes = (size_t)a->block_size * a->head_size * k_kv_element_bytes(a->dtype);
-  return a->pool + (size_t)block * a->block_bytes + offset + tile->kv_head * head_bytes;
+  return a->pool + (size_t)block * a->block_bytes + offset + span->kv_head * head_bytes;
 }
 
 K_INLINE void convert_keys(
@@ -49,13 +56,13 @@ K_INLINE void convert_keys(
 
 /// Converts the keys of positions [begin, end), at most BATCH, to `f32`, `[d][position]`. A run's excess lanes hold
 /// what follows in the block, its values at the last: the next run overwrites them, or nothing reads them unmasked.
-static void load_keys(const attention_tile *tile, int32_t begin, int32_t end, float *keys) {
-  const k_attention *a = tile->attention;
+static void load_keys(const attention_span *span, int32_t begin, int32_t end, float *keys) {
+  const k_attention *a = span->attention;
   size_t element = k_kv_element_bytes(a->dtype), stride = a->block_size * element;
   for (int32_t position = begin; position < end;) {
     int32_t slot = (int32_t)((uint32_t)position % a->block_size);
     int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
-    const uint8_t *from = block_of(tile, a->keys_offset, position) + (size_t)slot * element;
+    const uint8_t *from = block_of(span, a->keys_offset, position) + (size_t)slot * element;
     float *to = keys + (position - begin);
     switch (a->dtype) {
       case K_KV_F32: convert_keys(K_KV_F32, from, stride, run, a->head_size, to); break;
@@ -75,13 +82,13 @@ K_INLINE void convert_values(k_kv_dtype dtype, const uint8_t *from, size_t eleme
 }
 
 /// Converts the values of positions [begin, end), at most BATCH, to `f32`, `[position][d]`.
-static void load_values(const attention_tile *tile, int32_t begin, int32_t end, float *values) {
-  const k_attention *a = tile->attention;
+static void load_values(const attention_span *span, int32_t begin, int32_t end, float *values) {
+  const k_attention *a = span->attention;
   size_t row_bytes = a->head_size * k_kv_element_bytes(a->dtype);
   for (int32_t position = begin; position < end;) {
     int32_t slot = (int32_t)((uint32_t)position % a->block_size);
     int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
-    const uint8_t *from = block_of(tile, a->values_offset, position) + (size_t)slot * row_bytes;
+    const uint8_t *from = block_of(span, a->values_offset, position) + (size_t)slot * row_bytes;
     size_t elements = (size_t)run * a->head_size;
     switch (a->dtype) {
       case K_KV_F32: convert_values(K_KV_F32, from, elements, values); break;
@@ -96,16 +103,16 @@ static void load_values(const attention_tile *tile, int32_t begin, int32_t end, 
 }
 
 /// The scales of positions [begin, end), at most BATCH, of the plane at `offset`. Lanes beyond are 0.
-static void load_scales(const attention_tile *tile, size_t offset, int32_t begin, int32_t end, float *scales) {
-  const k_attention *a = tile->attention;
+static void load_scales(const attention_span *span, size_t offset, int32_t begin, int32_t end, float *scales) {
+  const k_attention *a = span->attention;
   uint16_t halves[BATCH] = {0};
   size_t plane = (size_t)a->kv_heads * a->block_size * a->head_size * k_kv_element_bytes(a->dtype);
   for (int32_t position = begin; position < end;) {
     int32_t slot = (int32_t)((uint32_t)position % a->block_size);
     int32_t run = (int32_t)a->block_size - slot < end - position ? (int32_t)a->block_size - slot : end - position;
-    int32_t block = a->tables[tile->item->table + (uint32_t)position / a->block_size];
+    int32_t block = a->tables[span->item->table + (uint32_t)position / a->block_size];
     const uint8_t *from = a->pool + (size_t)block * a->block_bytes + offset + plane
-                          + ((size_t)tile->kv_head * a->block_size + (size_t)slot) * k_kv_scale_bytes(a->dtype);
+                          + ((size_t)span->kv_head * a->block_size + (size_t)slot) * k_kv_scale_bytes(a->dtype);
     memcpy(halves + (position - begin), from, (size_t)run * sizeof *halves);
     position += run;
   }
@@ -117,51 +124,67 @@ static void load_scales(const attention_tile *tile, size_t offset, int32_t begin
 /// Finds the groups of positions [begin, end), at most BATCH, of the plane at `offset`; `scale` is the bytes by which
 /// a position moves within it.
 K_INLINE void find_groups(
-    const attention_tile *tile, size_t offset, int32_t begin, int32_t end, size_t scale, const uint8_t **groups) {
+    const attention_span *span, size_t offset, int32_t begin, int32_t end, size_t scale, const uint8_t **groups) {
   for (int32_t position = begin; position < end; position += GROUP) {
-    size_t slot = (uint32_t)position % tile->attention->block_size;
-    groups[(position - begin) / GROUP] = block_of(tile, offset, position) + slot * scale;
+    size_t slot = (uint32_t)position % span->attention->block_size;
+    groups[(position - begin) / GROUP] = block_of(span, offset, position) + slot * scale;
   }
 }
 
-/// Names what is read after `groups`: the plane's positions from `next` on, below `stop`. Where there is none,
-/// themselves.
-K_INLINE void look_ahead(
-    const attention_tile *tile, size_t plane, int32_t next, int32_t stop, stored_groups *groups) {
-  if (stop - next > BATCH) stop = next + BATCH;
-  for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
-  find_groups(tile, plane, next, stop, tile->attention->head_size * k_kv_element_bytes(tile->attention->dtype), groups->ahead);
+/// The end of the batch that starts at `at`: what is left up to `end` in as few batches as possible, all of nearly the
+/// same size, so that each can ask for the next.
+K_INLINE int32_t batch_end(int32_t at, int32_t end) {
+  int32_t groups = (end - at + GROUP - 1) / GROUP, batches = (groups + BATCH_GROUPS - 1) / BATCH_GROUPS;
+  int32_t stop = at + (groups + batches - 1) / batches * GROUP;
+  return stop < end ? stop : end;
 }
 
-/// Attends positions [first, end) of the split that starts at `base`; the next split's are [end, following).
+/// Names what is read after a batch of `count` positions in `groups`: the next batch of the plane's positions from `next`
+/// on, below `stop`. Where there is none, themselves. Asks at once for what so few positions will not ask for.
+K_INLINE void look_ahead(
+    const attention_span *span, size_t plane, int32_t next, int32_t stop, int32_t count, stored_groups *groups) {
+  size_t bytes = span->attention->head_size * k_kv_element_bytes(span->attention->dtype);
+  for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
+  if (next >= stop) return;
+  stop = batch_end(next, stop);
+  find_groups(span, plane, next, stop, bytes, groups->ahead);
+  for (int32_t g = (count + GROUP - 1) / GROUP; g * GROUP < stop - next; g++) {
+    for (size_t i = 0; i < GROUP * bytes; i += 64) __builtin_prefetch(groups->ahead[g] + i);
+  }
+}
+
+/// Attends those of the span's positions that are in the split from `base` on. `next` is what the thread reads after the
+/// span, or null.
 static void attend_split(
-    const attention_tile *tile, int32_t base, int32_t first, int32_t end, int32_t following, softmax_state *state) {
-  const k_attention *a = tile->attention;
+    const attention_tile *tile, int32_t base, const attention_span *next, softmax_state *state) {
+  const attention_span *span = &tile->span;
+  const k_attention *a = span->attention;
   size_t size = a->head_size;
   float scores[K_ATTENTION_QUERIES * K_ATTENTION_SPLIT] __attribute__((aligned(64)));
   float converted[K_ATTENTION_HEAD_SIZE * KEY_STRIDE] __attribute__((aligned(64)));
   float scales[BATCH] __attribute__((aligned(64)));
   stored_groups groups;
   bool scaled = k_kv_scale_bytes(a->dtype) > 0;
-  int32_t begin = first > base ? first / GROUP * GROUP : base;
+  int32_t begin = span->first > base ? span->first / GROUP * GROUP : base;
+  int32_t end = base + K_ATTENTION_SPLIT < span->last ? base + K_ATTENTION_SPLIT : span->last;
   k_kv_dtype dtype = tile->direct ? a->dtype : K_KV_F32;
   size_t element = k_kv_element_bytes(dtype);
   for (int g = 0; g < BATCH_GROUPS; g++) {
     groups.from[g] = groups.ahead[g] = (const uint8_t *)(converted + g * GROUP);
   }
   groups.stride = tile->direct ? a->block_size * element : KEY_STRIDE * element;
-  for (int32_t at = begin; at < end; at += BATCH) {
-    int32_t stop = at + BATCH < end ? at + BATCH : end;
+  for (int32_t at = begin, stop; at < end; at = stop) {
+    stop = batch_end(at, end);
     if (tile->direct) {
-      find_groups(tile, a->keys_offset, at, stop, element, groups.from);
-      if (stop < end) look_ahead(tile, a->keys_offset, stop, end, &groups);
-      else look_ahead(tile, a->values_offset, begin, end, &groups);
+      find_groups(span, a->keys_offset, at, stop, element, groups.from);
+      if (stop < end) look_ahead(span, a->keys_offset, stop, end, stop - at, &groups);
+      else look_ahead(span, a->values_offset, begin, end, stop - at, &groups);
     } else {
-      load_keys(tile, at, stop, converted);
+      load_keys(span, at, stop, converted);
     }
     score_all(dtype, tile->queries, tile->count, size, &groups, (stop - at + GROUP - 1) / GROUP, scores + (at - base));
     if (scaled) {
-      load_scales(tile, a->keys_offset, at, stop, scales);
+      load_scales(span, a->keys_offset, at, stop, scales);
       scale_all(scores + (at - base), tile->count, scales, stop - at);
     }
   }
@@ -172,31 +195,47 @@ static void attend_split(
   }
   for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + (size_t)(g * GROUP) * size);
   groups.stride = size * element;
-  for (int32_t at = begin; at < end; at += BATCH) {
-    int32_t stop = at + BATCH < end ? at + BATCH : end;
+  for (int32_t at = begin, stop; at < end; at = stop) {
+    stop = batch_end(at, end);
     if (tile->direct) {
-      find_groups(tile, a->values_offset, at, stop, groups.stride, groups.from);
-      if (stop < end) look_ahead(tile, a->values_offset, stop, end, &groups);
-      else look_ahead(tile, a->keys_offset, end, following, &groups);
+      find_groups(span, a->values_offset, at, stop, groups.stride, groups.from);
+      if (stop < end) look_ahead(span, a->values_offset, stop, end, stop - at, &groups);
+      else if (end < span->last || next == NULL) look_ahead(span, a->keys_offset, end, span->last, stop - at, &groups);
+      else look_ahead(next, a->keys_offset, next->first / GROUP * GROUP, next->last, stop - at, &groups);
     } else {
-      load_values(tile, at, stop, converted);
+      load_values(span, at, stop, converted);
     }
     // Folded into the weights, whose sum is taken already.
     if (scaled) {
-      load_scales(tile, a->values_offset, at, stop, scales);
+      load_scales(span, a->values_offset, at, stop, scales);
       scale_all(scores + (at - base), tile->count, scales, stop - at);
     }
     accumulate_all(dtype, scores + (at - base), tile->count, size, &groups, stop - at, state->values);
   }
 }
 
+static attention_span span_of(const k_attention *attention, const k_attention_item *item, uint32_t kv_head) {
+  int32_t position = (int32_t)item->position, window = (int32_t)attention->window;
+  attention_span span = {
+      .attention = attention,
+      .item = item,
+      .kv_head = kv_head,
+      .first = window > 0 && position >= window ? position + 1 - window : 0,
+      .last = position + (int32_t)item->token_count,
+  };
+  if (item->split != K_ATTENTION_ALL_SPLITS) {
+    int32_t begin = (int32_t)item->split * K_ATTENTION_SPLIT;
+    if (begin > span.first) span.first = begin;
+    if (begin + K_ATTENTION_SPLIT < span.last) span.last = begin + K_ATTENTION_SPLIT;
+  }
+  return span;
+}
+
 static void make_tile(
     const k_attention *attention, const k_attention_item *item, uint32_t kv_head, attention_tile *tile) {
   uint32_t group = attention->heads / attention->kv_heads;
   size_t size = attention->head_size;
-  tile->attention = attention;
-  tile->item = item;
-  tile->kv_head = kv_head;
+  tile->span = span_of(attention, item, kv_head);
   tile->count = 0;
   for (uint32_t t = 0; t < item->token_count; t++) {
     int32_t position = (int32_t)(item->position + t);
@@ -221,7 +260,7 @@ static float *partial_of(
 }
 
 static void finish(const attention_tile *tile, const softmax_state *total) {
-  size_t size = tile->attention->head_size;
+  size_t size = tile->span.attention->head_size;
   for (uint32_t q = 0; q < tile->count; q++) {
     float inverse = 1.0f / total->sum[q];
     for (size_t d = 0; d < size; d += 16) {
@@ -230,18 +269,23 @@ static void finish(const attention_tile *tile, const softmax_state *total) {
   }
 }
 
-static void attention(const k_attention *attention, const k_attention_item *item, uint32_t kv_head) {
+static void attention(
+    const k_attention *attention, const k_attention_item *item, uint32_t kv_head, const k_attention_item *next_item,
+    uint32_t next_kv_head) {
   attention_tile tile;
+  attention_span following;
+  const attention_span *next = NULL;
   softmax_state split;
   make_tile(attention, item, kv_head, &tile);
+  if (next_item != NULL) {
+    following = span_of(attention, next_item, next_kv_head);
+    next = &following;
+  }
   size_t size = attention->head_size;
-  int32_t first = tile.first[0];
-  int32_t last = tile.last[tile.count - 1];
+  int32_t first = tile.span.first, last = tile.span.last;
   if (item->split != K_ATTENTION_ALL_SPLITS) {
-    int32_t begin = (int32_t)item->split * K_ATTENTION_SPLIT;
-    int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
     reset(&split, tile.count, size);
-    if (end > first) attend_split(&tile, begin, first, end, end, &split);
+    if (first < last) attend_split(&tile, (int32_t)item->split * K_ATTENTION_SPLIT, next, &split);
     for (uint32_t q = 0; q < tile.count; q++) {
       float *record = partial_of(attention, item, kv_head, q, item->split);
       record[0] = split.maximum[q];
@@ -252,10 +296,9 @@ static void attention(const k_attention *attention, const k_attention_item *item
   }
   softmax_state total;
   reset(&total, tile.count, size);
-  for (int32_t begin = first / K_ATTENTION_SPLIT * K_ATTENTION_SPLIT; begin < last; begin += K_ATTENTION_SPLIT) {
-    int32_t end = begin + K_ATTENTION_SPLIT < last ? begin + K_ATTENTION_SPLIT : last;
+  for (int32_t base = first / K_ATTENTION_SPLIT * K_ATTENTION_SPLIT; base < last; base += K_ATTENTION_SPLIT) {
     reset(&split, tile.count, size);
-    attend_split(&tile, begin, first, end, last, &split);
+    attend_split(&tile, base, next, &split);
     merge(&total, &split, tile.count, size);
   }
   finish(&tile, &total);

@@ -91,9 +91,11 @@ typedef struct {
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride);
 
   /// Attends the item's tokens, for the query heads of one kv head: the splits one after the other, merged by an
-  /// online softmax.
+  /// online softmax. Memory is asked for what the thread attends next, unless `next` is null.
   /// Source: Dao et al., FlashAttention (2022); Kwon et al., PagedAttention (2023).
-  void (*attention)(const k_attention *attention, const k_attention_item *item, uint32_t kv_head);
+  void (*attention)(
+      const k_attention *attention, const k_attention_item *item, uint32_t kv_head, const k_attention_item *next,
+      uint32_t next_kv_head);
 
   /// Merges the item's splits, for the query heads of one kv head, into the output.
   void (*attention_merge)(const k_attention *attention, const k_attention_item *item, uint32_t kv_head);

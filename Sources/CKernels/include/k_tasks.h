@@ -116,8 +116,11 @@ typedef struct {
   const k_kernels *kernels;
   k_attention attention;
   const k_attention_item *items;
-  /// What the first task does: each item has one for each head of keys and values.
+  /// What the first task does, and how many there are: each item has one for each head of keys and values.
   size_t first;
+  size_t count;
+  /// Threads of the pool that runs the tasks.
+  size_t threads;
 } k_attention_job;
 
 void k_attention_task(const void *job, size_t index);

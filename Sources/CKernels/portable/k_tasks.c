@@ -142,11 +142,20 @@ void k_quantize_task(const void *context, size_t index) {
   }
 }
 
+/// The pool gives a thread every so-many-th index; of attention a thread does neighbouring tasks: heads that lie side by
+/// side in memory, and what it asked for as it finished the task before.
+static size_t neighbouring(size_t index, size_t count, size_t threads) {
+  size_t thread = index % threads, more = count % threads;
+  return thread * (count / threads) + (thread < more ? thread : more) + index / threads;
+}
+
 void k_attention_task(const void *context, size_t index) {
   const k_attention_job *job = context;
   uint32_t heads = job->attention.kv_heads;
-  size_t task = job->first + index;
-  job->kernels->attention(&job->attention, &job->items[task / heads], (uint32_t)(task % heads));
+  size_t turn = neighbouring(index, job->count, job->threads), task = job->first + turn;
+  const k_attention_item *next = turn + 1 < job->count ? &job->items[(task + 1) / heads] : NULL;
+  job->kernels->attention(
+      &job->attention, &job->items[task / heads], (uint32_t)(task % heads), next, (uint32_t)((task + 1) % heads));
 }
 
 void k_attention_merge_task(const void *context, size_t index) {

@@ -295,7 +295,8 @@ extension Transformer {
       kv_heads: UInt32(model.kvHeadCount), head_size: UInt32(model.headSize), block_size: UInt32(placement.blockSize),
       window: UInt32(model.window(layer: index) ?? 0), dtype: placement.dtype, partials: scratch.partials.base)
     var job = k_attention_job(
-      kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound)
+      kernels: kernels, attention: attention, items: scratch.items.base, first: tasks.lowerBound,
+      count: tasks.count, threads: pool.threadCount)
     run(tasks.count, k_attention_task, job)
     if plan.splitItemCount > 0, tasks.upperBound == plan.taskCount {
       job.items = UnsafePointer(scratch.splitItems.base)
