@@ -67,7 +67,8 @@ extension KernelBenchmark {
             run(items.count * model.kvHeads, job) { k_attention_task($0, $1) }
             guard !whole.isEmpty else { return }
             job.items = whole.baseAddress
-            run(whole.count * model.kvHeads, job) { k_attention_merge_task($0, $1) }
+            job.count = whole.count * model.kvHeads
+            run(job.count, job) { k_attention_merge_task($0, $1) }
           }
         }
       }

@@ -7,7 +7,7 @@ import ServingTypes
 extension Scheduler {
   /// A step with a slice takes at most so many times what one without prompt tokens typically does: where it ends is known
   /// better than that of a chunk, but whatever disturbs it after its slice comes on top.
-  private static let slicedStep = 3.05
+  private static let slicedStep = 2.95
   /// A prompt that ends within so many steps goes beside the next tokens, which read the weights for it.
   private static let fewSteps = 4
 

@@ -194,6 +194,7 @@ struct AttentionTests {
       let other = try Paged(length: 530, blockSize: blockSize, dtype: dtype, window: window)
       for tile in [1, 7] {
         #expect(try other.attend(.best, 480..<530, tile: tile) == whole, "blocks of \(blockSize)")
+        #expect(try other.attend(.best, 480..<530, tile: tile, announcing: true) == whole, "blocks of \(blockSize)")
       }
     }
   }

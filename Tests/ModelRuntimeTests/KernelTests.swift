@@ -157,6 +157,25 @@ struct KernelTests {
     }
   }
 
+  /// An outlier anywhere leaves codes and scales as if it were 0.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), [0, 33, 64, 127, 128, 300, 576, 671])
+  func outliersAreLeftOut(path: KernelPath, column: Int) throws {
+    let kernels = try Self.kernels(path)
+    var x = Self.floats(672, seed: 22, scale: 2)
+    x[column] = -90
+    var codes = [Int8](repeating: 1, count: 672)
+    var scales = [k_block_scale](repeating: .init(), count: 21)
+    var outlier = k_outlier()
+    kernels.quantize(x, 672, &codes, &scales, &outlier)
+    #expect(outlier.value == -90 && Int(outlier.column) == column)
+    x[column] = 0
+    var expected = codes.map { _ in Int8(1) }
+    var expectedScales = [k_block_scale](repeating: .init(), count: 21)
+    kernels.quantize(x, 672, &expected, &expectedScales, nil)
+    #expect(codes == expected)
+    #expect(scales.map(\.d) == expectedScales.map(\.d) && scales.map(\.sum) == expectedScales.map(\.sum))
+  }
+
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), [32, 96, 1_536])
   func quantising(path: KernelPath, count: Int) throws {
     var x = Self.floats(count, seed: 5, scale: 300)

@@ -131,24 +131,26 @@ K_INLINE void find_groups(
   }
 }
 
-/// The end of the batch that starts at `at`: what is left up to `end` in as few batches as possible, all of nearly the
-/// same size, so that each can ask for the next.
-K_INLINE int32_t batch_end(int32_t at, int32_t end) {
+/// The end of the batch that starts at `at`. Where groups are blocks, what is left up to `end` is cut into batches of
+/// nearly the same size, so that each can ask for the next; of larger blocks what is asked for is whole.
+K_INLINE int32_t batch_end(const attention_span *span, int32_t at, int32_t end) {
   int32_t groups = (end - at + GROUP - 1) / GROUP, batches = (groups + BATCH_GROUPS - 1) / BATCH_GROUPS;
-  int32_t stop = at + (groups + batches - 1) / batches * GROUP;
+  int32_t stop = at + (span->attention->block_size == GROUP ? (groups + batches - 1) / batches * GROUP : BATCH);
   return stop < end ? stop : end;
 }
 
-/// Names what is read after a batch of `count` positions in `groups`: the next batch of the plane's positions from `next`
-/// on, below `stop`. Where there is none, themselves. Asks at once for what so few positions will not ask for.
+/// Names what is read after the batch in `groups`: the next batch of the plane's positions from `next` on, below `stop`;
+/// where there is none, themselves. The batch will ask for `asked` groups of it; this asks for the others at once.
 K_INLINE void look_ahead(
-    const attention_span *span, size_t plane, int32_t next, int32_t stop, int32_t count, stored_groups *groups) {
+    const attention_span *span, size_t plane, int32_t next, int32_t stop, int32_t asked, stored_groups *groups) {
   size_t bytes = span->attention->head_size * k_kv_element_bytes(span->attention->dtype);
+  int32_t split_end = (next / K_ATTENTION_SPLIT + 1) * K_ATTENTION_SPLIT;
+  if (stop > split_end) stop = split_end;
   for (int g = 0; g < BATCH_GROUPS; g++) groups->ahead[g] = groups->from[g];
   if (next >= stop) return;
-  stop = batch_end(next, stop);
+  stop = batch_end(span, next, stop);
   find_groups(span, plane, next, stop, bytes, groups->ahead);
-  for (int32_t g = (count + GROUP - 1) / GROUP; g * GROUP < stop - next; g++) {
+  for (int32_t g = asked; g * GROUP < stop - next; g++) {
     for (size_t i = 0; i < GROUP * bytes; i += 64) __builtin_prefetch(groups->ahead[g] + i);
   }
 }
@@ -174,11 +176,12 @@ static void attend_split(
   }
   groups.stride = tile->direct ? a->block_size * element : KEY_STRIDE * element;
   for (int32_t at = begin, stop; at < end; at = stop) {
-    stop = batch_end(at, end);
+    stop = batch_end(span, at, end);
     if (tile->direct) {
+      int32_t asked = (stop - at + GROUP - 1) / GROUP;
       find_groups(span, a->keys_offset, at, stop, element, groups.from);
-      if (stop < end) look_ahead(span, a->keys_offset, stop, end, stop - at, &groups);
-      else look_ahead(span, a->values_offset, begin, end, stop - at, &groups);
+      if (stop < end) look_ahead(span, a->keys_offset, stop, end, asked, &groups);
+      else look_ahead(span, a->values_offset, begin, end, asked, &groups);
     } else {
       load_keys(span, at, stop, converted);
     }
@@ -196,12 +199,13 @@ static void attend_split(
   for (int g = 0; g < BATCH_GROUPS; g++) groups.from[g] = (const uint8_t *)(converted + (size_t)(g * GROUP) * size);
   groups.stride = size * element;
   for (int32_t at = begin, stop; at < end; at = stop) {
-    stop = batch_end(at, end);
+    stop = batch_end(span, at, end);
     if (tile->direct) {
       find_groups(span, a->values_offset, at, stop, groups.stride, groups.from);
-      if (stop < end) look_ahead(span, a->values_offset, stop, end, stop - at, &groups);
-      else if (end < span->last || next == NULL) look_ahead(span, a->keys_offset, end, span->last, stop - at, &groups);
-      else look_ahead(next, a->keys_offset, next->first / GROUP * GROUP, next->last, stop - at, &groups);
+      int32_t asked = (stop - at) / GROUP;
+      if (stop < end) look_ahead(span, a->values_offset, stop, end, asked, &groups);
+      else if (end < span->last || next == NULL) look_ahead(span, a->keys_offset, end, span->last, asked, &groups);
+      else look_ahead(next, a->keys_offset, next->first / GROUP * GROUP, next->last, asked, &groups);
     } else {
       load_values(span, at, stop, converted);
     }

@@ -202,8 +202,8 @@ K_INLINE f32x16 outlier_product(
   return last->weights * outlier.value;
 }
 
-/// A tile's products for `count` tokens: with the format and the count as constants, so that each pair becomes code of its
-/// own.
+/// A tile's products for `count` tokens: with the format and the count as constants, so that each pair becomes code of
+/// its own.
 #define K_MATMUL_CASE(tile_function, format, largest, count)                               \
   case count:                                                                              \
     if (count <= largest) tile_function(format, count, w, x, tile, t, &column, y, stride); \

@@ -116,7 +116,7 @@ typedef struct {
   const k_kernels *kernels;
   k_attention attention;
   const k_attention_item *items;
-  /// What the first task does, and how many there are: each item has one for each head of keys and values.
+  /// Tasks [first, first + count) of all: each item has one for each head of keys and values.
   size_t first;
   size_t count;
   /// Threads of the pool that runs the tasks.

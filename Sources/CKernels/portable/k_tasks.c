@@ -1,3 +1,5 @@
+#include <stdbool.h>
+
 #include "k_tasks.h"
 
 static uint32_t task_end(uint32_t rows, uint32_t rows_per_task, size_t index, size_t *begin) {
@@ -142,8 +144,8 @@ void k_quantize_task(const void *context, size_t index) {
   }
 }
 
-/// The pool gives a thread every so-many-th index; of attention a thread does neighbouring tasks: heads that lie side by
-/// side in memory, and what it asked for as it finished the task before.
+/// The pool gives a thread every so-many-th index; of attention a thread does neighbouring tasks, unless another takes
+/// them from it: heads that lie side by side in memory, and what it asked for as it finished the task before.
 static size_t neighbouring(size_t index, size_t count, size_t threads) {
   size_t thread = index % threads, more = count % threads;
   return thread * (count / threads) + (thread < more ? thread : more) + index / threads;
@@ -152,10 +154,12 @@ static size_t neighbouring(size_t index, size_t count, size_t threads) {
 void k_attention_task(const void *context, size_t index) {
   const k_attention_job *job = context;
   uint32_t heads = job->attention.kv_heads;
-  size_t turn = neighbouring(index, job->count, job->threads), task = job->first + turn;
-  const k_attention_item *next = turn + 1 < job->count ? &job->items[(task + 1) / heads] : NULL;
+  size_t task = job->first + neighbouring(index, job->count, job->threads);
+  size_t next = task + 1;
+  bool is_last = index + job->threads >= job->count;
   job->kernels->attention(
-      &job->attention, &job->items[task / heads], (uint32_t)(task % heads), next, (uint32_t)((task + 1) % heads));
+      &job->attention, &job->items[task / heads], (uint32_t)(task % heads),
+      is_last ? NULL : &job->items[next / heads], (uint32_t)(next % heads));
 }
 
 void k_attention_merge_task(const void *context, size_t index) {

@@ -300,8 +300,8 @@ extension Transformer {
     run(tasks.count, k_attention_task, job)
     if plan.splitItemCount > 0, tasks.upperBound == plan.taskCount {
       job.items = UnsafePointer(scratch.splitItems.base)
-      job.first = 0
-      run(plan.splitItemCount * model.kvHeadCount, k_attention_merge_task, job)
+      (job.first, job.count) = (0, plan.splitItemCount * model.kvHeadCount)
+      run(job.count, k_attention_merge_task, job)
     }
   }
 
