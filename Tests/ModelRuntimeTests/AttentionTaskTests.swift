@@ -3,7 +3,6 @@ import Testing
 
 /// How attention's tasks are given to the pool's threads.
 struct AttentionTaskTests {
-  /// Stands for a task in the records below: its item's token and its head.
   private static let heads = 3
 
   /// Every task runs once, and names the one that its thread runs next.
