@@ -25,7 +25,7 @@ extension KernelBenchmark {
         ] {
           let size = "head \(model.size) (\(model.heads)/\(model.kvHeads))"
           let name = "attention \(kind) \(size), depth \(depth), \(batch == 1 ? "\(tokens)" : "\(batch)") tokens"
-          guard wants(name) else { continue }
+          guard tokens <= depth, wants(name) else { continue }
           try attention(name, model, depth: depth, tokens: tokens, batch: batch)
         }
       }
