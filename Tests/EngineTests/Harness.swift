@@ -72,32 +72,13 @@ struct Setup {
 
   /// The tokens that a sample must get, by plain decoding over a pool of its own, without engine, scheduler or cache.
   func reference(_ request: EngineRequest, sample: Int = 0, count: Int) throws -> [TokenID] {
-    let size = blockSize
     var copy = self
-    let given = request.generated.isEmpty ? [] : request.generated[sample]
-    var tokens = request.prompt + given
-    copy.blocks = (tokens.count + count) / size + 1
+    let given = request.generated.isEmpty ? 0 : request.generated[sample].count
+    copy.blocks = (request.prompt.count + given + count) / blockSize + 1
     copy.cost = SimulatedExecutor.Cost()
     copy.failingStep = nil
     copy.record = SimulatedExecutor.Record()
-    let executor = try copy.executor()
-    var sampler = Sampler(vocabularySize: vocabularySize, endOfGenerationTokens: endOfGeneration)
-    var counts = TokenCounts(prompt: request.prompt, output: given, parameters: request.sampling)
-    let blocks = (0..<BlockID(copy.blocks)).map { $0 }
-    var computed = 0
-    var output: [TokenID] = []
-    while output.count < count {
-      var batch = ForwardBatch()
-      batch.append(tokens: tokens[computed...], startPosition: computed, blocks: blocks, logitCount: 1)
-      computed = tokens.count
-      let token = try sampler.sample(
-        logits: executor.forward(batch), parameters: request.sampling, sampleIndex: sample, position: tokens.count,
-        context: counts)
-      counts.append(token.id)
-      tokens.append(token.id)
-      output.append(token.id)
-    }
-    return output
+    return try decodePlainly(request, on: copy.executor(), sample: sample, count: count)
   }
 }
 
@@ -168,6 +149,30 @@ func expectError<T>(
   } catch {
     Issue.record("\(error)", sourceLocation: sourceLocation)
   }
+}
+
+/// A sample's next tokens, computed one at a time over the executor's whole pool, without engine, scheduler or cache.
+func decodePlainly(
+  _ request: EngineRequest, on executor: any ModelExecutor, sample: Int, count: Int
+) throws -> [TokenID] {
+  let given = request.generated.isEmpty ? [] : request.generated[sample]
+  var sampler = Sampler(
+    vocabularySize: executor.vocabularySize, endOfGenerationTokens: executor.endOfGenerationTokens)
+  var counts = TokenCounts(prompt: request.prompt, output: given, parameters: request.sampling)
+  let blocks = (0..<BlockID(executor.memory.blockCount)).map { $0 }
+  var (tokens, output, computed) = (request.prompt + given, [TokenID](), 0)
+  while output.count < count {
+    var batch = ForwardBatch()
+    batch.append(tokens: tokens[computed...], startPosition: computed, blocks: blocks, logitCount: 1)
+    computed = tokens.count
+    let token = try sampler.sample(
+      logits: executor.forward(batch), parameters: request.sampling, sampleIndex: sample, position: tokens.count,
+      context: counts)
+    counts.append(token.id)
+    tokens.append(token.id)
+    output.append(token.id)
+  }
+  return output
 }
 
 /// Turns an engine by hand for as long as it finds something to compute.
