@@ -218,13 +218,19 @@ static void attend_split(
   }
 }
 
+/// The first position that a token at `position` sees.
+K_INLINE int32_t first_seen(const k_attention *attention, int32_t position) {
+  int32_t window = (int32_t)attention->window;
+  return window > 0 && position >= window ? position + 1 - window : 0;
+}
+
 static attention_span span_of(const k_attention *attention, const k_attention_item *item, uint32_t kv_head) {
-  int32_t position = (int32_t)item->position, window = (int32_t)attention->window;
+  int32_t position = (int32_t)item->position;
   attention_span span = {
       .attention = attention,
       .item = item,
       .kv_head = kv_head,
-      .first = window > 0 && position >= window ? position + 1 - window : 0,
+      .first = first_seen(attention, position),
       .last = position + (int32_t)item->token_count,
   };
   if (item->split != K_ATTENTION_ALL_SPLITS) {
@@ -243,12 +249,11 @@ static void make_tile(
   tile->count = 0;
   for (uint32_t t = 0; t < item->token_count; t++) {
     int32_t position = (int32_t)(item->position + t);
-    int32_t window = (int32_t)attention->window;
     for (uint32_t g = 0; g < group; g++) {
       size_t head = ((size_t)(item->token + t) * attention->heads + kv_head * group + g) * size;
       memcpy(tile->queries + tile->count * size, attention->queries + head, size * sizeof(float));
       tile->output[tile->count] = attention->output + head;
-      tile->first[tile->count] = window > 0 && position >= window ? position + 1 - window : 0;
+      tile->first[tile->count] = first_seen(attention, position);
       tile->last[tile->count] = position + 1;
       tile->count++;
     }
