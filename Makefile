@@ -11,7 +11,7 @@ export BATON_CACHE BATON_MODELS
 BATON := .build/release/baton
 # No test imports with @testable, so the tests share every object file with the plain release build.
 TEST_FLAGS := -c release --disable-testable-imports --disable-xctest --no-parallel
-SANITIZED_SUITES ?= ThreadPoolTests|KernelTests|AttentionTests|AttentionTaskTests|PiecewisePassTests|MatmulTests|KVCacheTests|SchedulingTests|EngineTests|TokenizationTests|GGUF|ServingTypesTests|ObservabilityTests|SpeculativeDecodingTests
+SANITIZED_SUITES ?= ThreadPoolTests|KernelTests|AttentionTests|AttentionTaskTests|PanelTaskTests|PiecewisePassTests|MatmulTests|KVCacheTests|SchedulingTests|EngineTests|TokenizationTests|GGUF|ServingTypesTests|ObservabilityTests|SpeculativeDecodingTests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

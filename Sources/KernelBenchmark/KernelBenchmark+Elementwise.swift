@@ -12,18 +12,21 @@ extension KernelBenchmark {
     let input = try BenchmarkMemory.floats(count * threads, seed: 17)
     let other = try BenchmarkMemory.floats(count * threads, seed: 19)
     let output = try BenchmarkMemory(count * threads * 4)
-    let scales = try BenchmarkMemory(count * threads / 32 * MemoryLayout<k_block_scale>.stride)
+    let panelCount = count * threads / 32 / Int(K_PANEL_TOKENS)
+    let panelMemory = try BenchmarkMemory(panelCount * MemoryLayout<k_panel>.stride)
     let (x, y) = (input.floats(count * threads), other.floats(count * threads))
     let out = output.floats(count * threads)
-    let codes = output.base.assumingMemoryBound(to: Int8.self)
-    let blockScales = scales.base.bindMemory(to: k_block_scale.self, capacity: count * threads / 32)
+    let panels = panelMemory.base.bindMemory(to: k_panel.self, capacity: panelCount)
     let k = kernels.pointee
     let columns = Self.columns
     let float = 4.0
-    let code = 1 + Double(MemoryLayout<k_block_scale>.stride) / 32
+    let code = Double(MemoryLayout<k_panel>.stride) / 32 / Double(K_PANEL_TOKENS)
 
     row("rms_norm", bytes: 2 * float) { k.rms_norm(x + $0, y, 1e-5, columns, out + $0) }
-    row("quantize", bytes: float + code) { k.quantize(x + $0, columns, codes + $0, blockScales + $0 / 32, nil) }
+    row("quantize", bytes: float + code) { offset in
+      let (row, lanes) = (offset / columns, Int(K_PANEL_TOKENS))
+      k.quantize(x + offset, columns, panels + row / lanes * columns / 32, row % lanes, nil)
+    }
     row("gate silu", bytes: 3 * float) { k.gate(K_GATE_SILU, x + $0, y + $0, columns, out + $0) }
     row("gate gelu", bytes: 3 * float) { k.gate(K_GATE_GELU_TANH, x + $0, y + $0, columns, out + $0) }
     for (kind, name) in [(K_ROPE_INTERLEAVED, "interleaved"), (K_ROPE_HALVES, "halves")] {

@@ -49,19 +49,23 @@ extension KernelBenchmark {
 
   private func product(_ shape: Shape, _ copies: PackedCopies, tokens: Int) throws(ServingError) {
     let values = try BenchmarkMemory.floats(tokens * shape.columns, seed: 3)
-    let codes = try BenchmarkMemory(tokens * shape.columns)
-    let scales = try BenchmarkMemory(tokens * shape.columns / 32 * MemoryLayout<k_block_scale>.stride)
+    let lanes = Int(K_PANEL_TOKENS)
+    let panelCount = (tokens + lanes - 1) / lanes * shape.columns / 32
+    let panelMemory = try BenchmarkMemory(panelCount * MemoryLayout<k_panel>.stride)
     let output = try BenchmarkMemory(tokens * shape.rows * 4)
-    let scaleBase = scales.base.bindMemory(to: k_block_scale.self, capacity: tokens * shape.columns / 32)
-    let codeBase = codes.base.bindMemory(to: Int8.self, capacity: tokens * shape.columns)
-    kernels.pointee.quantize(values.floats(tokens * shape.columns), tokens * shape.columns, codeBase, scaleBase, nil)
+    let panels = panelMemory.base.bindMemory(to: k_panel.self, capacity: panelCount)
+    let input = values.floats(tokens * shape.columns)
+    for token in 0..<tokens {
+      kernels.pointee.quantize(
+        input + token * shape.columns, shape.columns, panels + token / lanes * shape.columns / 32, token % lanes, nil)
+    }
 
     let isQuantized = k_format_is_quantized(copies.next().pointee.format) != 0
     var job = k_matmul_job()
     job.kernels = kernels
     job.input = k_activations(
-      values: values.floats(tokens * shape.columns), codes: isQuantized ? UnsafePointer(codeBase) : nil,
-      scales: scaleBase, outliers: nil, tokens: UInt32(tokens), columns: UInt32(shape.columns))
+      values: input, panels: isQuantized ? UnsafePointer(panels) : nil, outliers: nil, tokens: UInt32(tokens),
+      columns: UInt32(shape.columns))
     job.outputs.0 = output.floats(tokens * shape.rows)
     job.strides.0 = shape.rows
     job.matrix_count = 1

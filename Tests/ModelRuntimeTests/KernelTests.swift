@@ -105,19 +105,16 @@ struct KernelTests {
       for (one, two) in [(3, 70), (20, 85), (64, 65), (95, 0)] {
         var x = Self.floats(count, seed: 12)
         (x[one], x[two]) = (first, second)
-        var codes = [Int8](repeating: 1, count: count)
-        var scales = [k_block_scale](repeating: .init(), count: count / 32)
-        var outlier = k_outlier()
-        try Self.kernels(path).quantize(x, count, &codes, &scales, &outlier)
-        let column = Int(outlier.column)
+        let row = QuantizedRow(try Self.kernels(path), x)
+        let column = Int(row.outlier.column)
         let expected =
           first.isNaN && second.isNaN ? min(one, two) : second.isNaN ? two : one
-        #expect(column == expected && !outlier.value.isFinite)
+        #expect(column == expected && !row.outlier.value.isFinite)
         x[column] = 0
         for block in 0..<count / 32 {
           let isFinite = !x[32 * block..<32 * block + 32].contains { !$0.isFinite }
-          #expect(scales[block].d.isFinite == isFinite && scales[block].sum.isFinite == isFinite)
-          if !isFinite { #expect(!codes[32 * block..<32 * block + 32].contains { $0 != 0 }) }
+          #expect(row.scales[block].d.isFinite == isFinite && row.scales[block].sum.isFinite == isFinite)
+          if !isFinite { #expect(!row.codes[32 * block..<32 * block + 32].contains { $0 != 0 }) }
         }
       }
     }
@@ -127,11 +124,9 @@ struct KernelTests {
   @Test(arguments: KernelPath.allCases.filter(\.isSupported))
   func quantisingTheSmallest(path: KernelPath) throws {
     let x = [Float](repeating: 1e-37, count: 31) + [-3e-38]
-    var codes = [Int8](repeating: 1, count: 32)
-    var scale = k_block_scale()
-    try Self.kernels(path).quantize(x, 32, &codes, &scale, nil)
-    #expect(!codes.contains { $0 != 0 })
-    #expect(scale.sum == 0 && scale.low == 0 && scale.high == 0)
+    let row = QuantizedRow(try Self.kernels(path), x, takesOutlier: false)
+    #expect(!row.codes.contains { $0 != 0 })
+    #expect(row.scales[0].sum == 0 && row.scales[0].low == 0 && row.scales[0].high == 0)
   }
 
   /// A block's codes and scale are its own, however many are quantised at once.
@@ -142,16 +137,12 @@ struct KernelTests {
     for index in 32..<64 { x[index] *= 1e-38 }
     for index in 96..<128 { x[index] = 0 }
     if count > 512 { x[300] = .infinity }
-    var codes = [Int8](repeating: 1, count: count)
-    var scales = [k_block_scale](repeating: .init(), count: count / 32)
-    kernels.quantize(x, count, &codes, &scales, nil)
+    let row = QuantizedRow(kernels, x, takesOutlier: false)
     for block in 0..<count / 32 {
       let elements = 32 * block..<32 * block + 32
-      var alone = [Int8](repeating: 1, count: 32)
-      var scale = k_block_scale()
-      kernels.quantize(Array(x[elements]), 32, &alone, &scale, nil)
-      #expect(alone == Array(codes[elements]))
-      let whole = scales[block]
+      let alone = QuantizedRow(kernels, Array(x[elements]), takesOutlier: false)
+      #expect(alone.codes == Array(row.codes[elements]))
+      let (scale, whole) = (alone.scales[0], row.scales[block])
       #expect(scale.d.bitPattern == whole.d.bitPattern && scale.sum.bitPattern == whole.sum.bitPattern)
       #expect(scale.low == whole.low && scale.high == whole.high)
     }
@@ -163,17 +154,27 @@ struct KernelTests {
     let kernels = try Self.kernels(path)
     var x = Self.floats(672, seed: 22, scale: 2)
     x[column] = -90
-    var codes = [Int8](repeating: 1, count: 672)
-    var scales = [k_block_scale](repeating: .init(), count: 21)
-    var outlier = k_outlier()
-    kernels.quantize(x, 672, &codes, &scales, &outlier)
-    #expect(outlier.value == -90 && Int(outlier.column) == column)
+    let row = QuantizedRow(kernels, x)
+    #expect(row.outlier.value == -90 && Int(row.outlier.column) == column)
     x[column] = 0
-    var expected = codes.map { _ in Int8(1) }
-    var expectedScales = [k_block_scale](repeating: .init(), count: 21)
-    kernels.quantize(x, 672, &expected, &expectedScales, nil)
-    #expect(codes == expected)
-    #expect(scales.map(\.d) == expectedScales.map(\.d) && scales.map(\.sum) == expectedScales.map(\.sum))
+    let expected = QuantizedRow(kernels, x, takesOutlier: false)
+    #expect(row.codes == expected.codes)
+    #expect(row.scales.map(\.d) == expected.scales.map(\.d) && row.scales.map(\.sum) == expected.scales.map(\.sum))
+  }
+
+  /// Threads write the lanes of one panel at different times, and products read those that are written.
+  @Test(arguments: KernelPath.allCases.filter(\.isSupported), 0..<Int(K_PANEL_TOKENS))
+  func eachTokenHasItsLane(path: KernelPath, lane: Int) throws {
+    var x = Self.floats(288, seed: 24)
+    for last in [x[200], .infinity] {
+      x[200] = last
+      let row = QuantizedRow(try Self.kernels(path), x, lane: lane, takesOutlier: false)
+      let first = QuantizedRow(try Self.kernels(path), x, lane: 0, takesOutlier: false)
+      #expect(row.leavesOtherLanes && row.codes == first.codes)
+      #expect(row.scales.map(\.d.bitPattern) == first.scales.map(\.d.bitPattern))
+      #expect(row.scales.map(\.sum.bitPattern) == first.scales.map(\.sum.bitPattern))
+      #expect(row.scales.map(\.low) == first.scales.map(\.low) && row.scales.map(\.high) == first.scales.map(\.high))
+    }
   }
 
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), [32, 96, 1_536])
@@ -185,22 +186,19 @@ struct KernelTests {
       x[count - 1] = 300
       x[count - 20] = -300
     }
-    var expected = ([Int8](repeating: 1, count: count), [k_block_scale](repeating: .init(), count: count / 32))
-    var actual = expected
-    var outliers = (k_outlier(), k_outlier())
-    try Self.kernels(.portable).quantize(x, count, &expected.0, &expected.1, &outliers.0)
-    try Self.kernels(path).quantize(x, count, &actual.0, &actual.1, &outliers.1)
-    #expect(actual.0 == expected.0)
-    #expect(outliers.1.value == outliers.0.value && outliers.1.column == outliers.0.column)
+    let expected = QuantizedRow(try Self.kernels(.portable), x)
+    let actual = QuantizedRow(try Self.kernels(path), x)
+    #expect(actual.codes == expected.codes)
+    #expect(actual.outlier.value == expected.outlier.value && actual.outlier.column == expected.outlier.column)
     let largest = x.map { abs($0) }.max()
     let outlier = try #require(x.firstIndex { abs($0) == largest })
-    #expect(Int(outliers.1.column) == outlier && outliers.1.value == x[outlier])
-    #expect(actual.0[outlier] == 0)
+    #expect(Int(actual.outlier.column) == outlier && actual.outlier.value == x[outlier])
+    #expect(actual.codes[outlier] == 0)
     x[outlier] = 0
     for block in 0..<count / 32 {
-      let (scale, other) = (actual.1[block], expected.1[block])
+      let (scale, other) = (actual.scales[block], expected.scales[block])
       #expect(scale.d == other.d && scale.sum == other.sum && scale.low == other.low && scale.high == other.high)
-      let codes = actual.0[32 * block..<32 * block + 32].map(Int32.init)
+      let codes = actual.codes[32 * block..<32 * block + 32].map(Int32.init)
       #expect(scale.low == -32 * codes[..<16].reduce(0, +))
       #expect(scale.high == -32 * codes[16...].reduce(0, +))
       for (index, code) in codes.enumerated() {

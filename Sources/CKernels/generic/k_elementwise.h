@@ -31,31 +31,33 @@ static k_outlier find_outlier(const float *x, size_t count) {
 }
 
 /// Quantises one block of 32.
-static void quantize_block(const float *x, int8_t *codes, k_block_scale *scale) {
+static void quantize_block(const float *x, k_panel *panel, size_t lane) {
   f32x16 v[2] = {v_load(x), v_load(x + 16)};
   float largest = __builtin_bit_cast(
       float, __builtin_reduce_max(__builtin_elementwise_max(v_magnitudes(v[0]), v_magnitudes(v[1]))));
   if (!(largest < INFINITY)) {
     // No code stands for it, and the row must not come out as numbers that look right.
-    memset(codes, 0, 32);
-    *scale = (k_block_scale){.d = NAN, .sum = NAN};
+    memset(panel->codes[lane], 0, 32);
+    panel->d[lane] = panel->sum[lane] = NAN;
+    panel->low[lane] = panel->high[lane] = 0;
     return;
   }
   float inverse = largest > LEAST_MAGNITUDE ? 127.0f / largest : 0.0f;
   int32_t sums[2];
   for (int half = 0; half < 2; half++) {
     i32x16 code = v_round(v[half] * inverse);
-    v_narrow(codes + 16 * half, code);
+    v_narrow(panel->codes[lane] + 16 * half, code);
     sums[half] = __builtin_reduce_add(code);
   }
-  float d = largest / 127.0f;
-  *scale = (k_block_scale){
-      .d = d, .sum = d * (float)(sums[0] + sums[1]), .low = -32 * sums[0], .high = -32 * sums[1]};
+  panel->d[lane] = largest / 127.0f;
+  panel->sum[lane] = panel->d[lane] * (float)(sums[0] + sums[1]);
+  panel->low[lane] = -32 * sums[0];
+  panel->high[lane] = -32 * sums[1];
 }
 
 /// Quantises four blocks: their reductions share instructions. False, and nothing is written, where an element is not
 /// finite.
-static bool quantize_blocks(const float *x, int8_t *codes, k_block_scale *scales) {
+static bool quantize_blocks(const float *x, k_panel *panels, size_t lane) {
   i32x16 magnitudes[4];
   for (int b = 0; b < 4; b++) {
     magnitudes[b] = __builtin_elementwise_max(v_magnitudes(v_load(x + 32 * b)), v_magnitudes(v_load(x + 32 * b + 16)));
@@ -68,19 +70,22 @@ static bool quantize_blocks(const float *x, int8_t *codes, k_block_scale *scales
   i32x16 code[8];
   for (int half = 0; half < 8; half++) {
     code[half] = v_round(v_load(x + 16 * half) * v_set(inverse[half / 2 * 4]));
-    v_narrow(codes + 16 * half, code[half]);
+    v_narrow(panels[half / 2].codes[lane] + half % 2 * 16, code[half]);
   }
   i32x16 low = v_fold_each(false, code[0], code[2], code[4], code[6]);
   i32x16 high = v_fold_each(false, code[1], code[3], code[5], code[7]);
   f32x16 d = largest / 127.0f;
   f32x16 sum = d * v_from_i32(low + high);
   for (int b = 0; b < 4; b++) {
-    scales[b] = (k_block_scale){.d = d[4 * b], .sum = sum[4 * b], .low = -32 * low[4 * b], .high = -32 * high[4 * b]};
+    panels[b].d[lane] = d[4 * b];
+    panels[b].sum[lane] = sum[4 * b];
+    panels[b].low[lane] = -32 * low[4 * b];
+    panels[b].high[lane] = -32 * high[4 * b];
   }
   return true;
 }
 
-static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier) {
+static void quantize(const float *x, size_t count, k_panel *panels, size_t lane, k_outlier *outlier) {
   size_t left_out = count;
   if (outlier != NULL) {
     *outlier = find_outlier(x, count);
@@ -95,8 +100,8 @@ static void quantize(const float *x, size_t count, int8_t *codes, k_block_scale 
       without[left_out - i] = 0;
       from = without;
     }
-    if (n == 128 && quantize_blocks(from, codes + i, scales + i / 32)) continue;
-    for (size_t b = 0; b < n; b += 32) quantize_block(from + b, codes + i + b, scales + (i + b) / 32);
+    if (n == 128 && quantize_blocks(from, panels + i / 32, lane)) continue;
+    for (size_t b = 0; b < n; b += 32) quantize_block(from + b, panels + (i + b) / 32, lane);
   }
 }
 

@@ -91,6 +91,15 @@ K_INLINE void store_rows(const k_matrix *w, size_t tile, float *y, f32x16 sums) 
   }
 }
 
+/// What `store_rows` stored.
+K_INLINE f32x16 load_rows(const k_matrix *w, size_t tile, const float *y) {
+  size_t row = tile * K_TILE_ROWS;
+  if (row + K_TILE_ROWS <= w->rows) return v_load(y + row);
+  f32x16 sums = v_set(0);
+  memcpy(&sums, y + row, sizeof(float) * (w->rows - row));
+  return sums;
+}
+
 enum { FLOAT_TOKENS = 64 };
 
 /// Dequantises 16 rows × 32 columns to `[column][row]`.
@@ -202,56 +211,20 @@ K_INLINE f32x16 outlier_product(
   return last->weights * outlier.value;
 }
 
-/// A tile's products for `count` tokens: with the format and the count as constants, so that each pair becomes code of
-/// its own.
-#define K_MATMUL_CASE(tile_function, format, largest, count)                               \
-  case count:                                                                              \
-    if (count <= largest) tile_function(format, count, w, x, tile, t, &column, y, stride); \
-    break;
-
-/// Cuts the tokens into as few parts as the registers allow, all of nearly the same size: a remainder beside full parts
-/// would unpack the weights for a token or two.
-#define K_MATMUL_TOKENS(tile_function, format, largest)                    \
-  do {                                                                     \
-    uint32_t parts = (x->tokens + largest - 1) / largest;                  \
-    for (uint32_t tile = begin; tile < end; tile++) {                      \
-      outlier_column column = {.column = UINT32_MAX};                      \
-      for (uint32_t part = 0, t = 0, n; part < parts; part++, t += n) {    \
-        n = (x->tokens - t + (parts - part) - 1) / (parts - part);         \
-        switch (n) {                                                       \
-          K_MATMUL_CASE(tile_function, format, largest, 1)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 2)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 3)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 4)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 5)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 6)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 7)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 8)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 9)                 \
-          K_MATMUL_CASE(tile_function, format, largest, 10)                \
-          K_MATMUL_CASE(tile_function, format, largest, 11)                \
-          K_MATMUL_CASE(tile_function, format, largest, 12)                \
-          K_MATMUL_CASE(tile_function, format, largest, 13)                \
-          K_MATMUL_CASE(tile_function, format, largest, 14)                \
-          K_MATMUL_CASE(tile_function, format, largest, 15)                \
-          K_MATMUL_CASE(tile_function, format, largest, 16)                \
-        }                                                                  \
-      }                                                                    \
-    }                                                                      \
-  } while (0)
-
-#define K_DEFINE_MATMUL_INT8(tile_function, largest)                                                       \
+/// Defines `matmul_int8` by the path's `tiles`, an inlined function of the format and `matmul_int8`'s arguments: each
+/// format becomes code of its own.
+#define K_DEFINE_MATMUL_INT8(tiles)                                                                        \
   static void matmul_int8(                                                                                 \
       const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y, size_t stride) {  \
     switch (w->format) {                                                                                   \
-      case K_FORMAT_Q4: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4, largest(K_FORMAT_Q4)); break;          \
-      case K_FORMAT_Q5: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5, largest(K_FORMAT_Q5)); break;          \
-      case K_FORMAT_Q8: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q8, largest(K_FORMAT_Q8)); break;          \
-      case K_FORMAT_Q4M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4M, largest(K_FORMAT_Q4M)); break;       \
-      case K_FORMAT_Q5M: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5M, largest(K_FORMAT_Q5M)); break;       \
-      case K_FORMAT_Q4K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q4K, largest(K_FORMAT_Q4K)); break;       \
-      case K_FORMAT_Q5K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q5K, largest(K_FORMAT_Q5K)); break;       \
-      case K_FORMAT_Q6K: K_MATMUL_TOKENS(tile_function, K_FORMAT_Q6K, largest(K_FORMAT_Q6K)); break;       \
+      case K_FORMAT_Q4: tiles(K_FORMAT_Q4, w, x, begin, end, y, stride); break;                            \
+      case K_FORMAT_Q5: tiles(K_FORMAT_Q5, w, x, begin, end, y, stride); break;                            \
+      case K_FORMAT_Q8: tiles(K_FORMAT_Q8, w, x, begin, end, y, stride); break;                            \
+      case K_FORMAT_Q4M: tiles(K_FORMAT_Q4M, w, x, begin, end, y, stride); break;                          \
+      case K_FORMAT_Q5M: tiles(K_FORMAT_Q5M, w, x, begin, end, y, stride); break;                          \
+      case K_FORMAT_Q4K: tiles(K_FORMAT_Q4K, w, x, begin, end, y, stride); break;                          \
+      case K_FORMAT_Q5K: tiles(K_FORMAT_Q5K, w, x, begin, end, y, stride); break;                          \
+      case K_FORMAT_Q6K: tiles(K_FORMAT_Q6K, w, x, begin, end, y, stride); break;                          \
       case K_FORMAT_F16:                                                                                   \
       case K_FORMAT_BF16:                                                                                  \
       case K_FORMAT_F32: matmul_float(w, x, begin, end, y, stride); break;                                 \

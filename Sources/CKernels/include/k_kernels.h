@@ -21,15 +21,19 @@ typedef enum {
   K_ROPE_HALVES = 1,
 } k_rope;
 
-/// A block of 32 activations: value = d × code, code in −127 … 127.
+enum { K_PANEL_TOKENS = 8 };
+
+/// 32 columns of up to eight tokens' activations: value = d × code, code in −127 … 127. A product reads all of them at
+/// constant distances from one address.
 typedef struct {
-  float d;
+  int8_t codes[K_PANEL_TOKENS][32];
+  float d[K_PANEL_TOKENS];
   /// d × the sum of the codes.
-  float sum;
+  float sum[K_PANEL_TOKENS];
   /// −32 × the sum of the first and of the last 16 codes.
-  int32_t low;
-  int32_t high;
-} k_block_scale;
+  int32_t low[K_PANEL_TOKENS];
+  int32_t high[K_PANEL_TOKENS];
+} k_panel;
 
 /// The largest of one token's activations, which is multiplied in floating point: one such element would take the
 /// precision from the 31 that share its scale.
@@ -39,12 +43,11 @@ typedef struct {
   uint32_t column;
 } k_outlier;
 
-/// Activations of some tokens: `[token][column]` as `f32`, and quantised unless `codes` is null. The code of a token's
-/// outlier is 0; `outliers` is null where none is taken out.
+/// Activations of some tokens: `[token][column]` as `f32`, and quantised in panels `[token / 8][column / 32]` unless
+/// `panels` is null. The code of a token's outlier is 0; `outliers` is null where none is taken out.
 typedef struct {
   const float *values;
-  const int8_t *codes;
-  const k_block_scale *scales;
+  const k_panel *panels;
   const k_outlier *outliers;
   uint32_t tokens;
   uint32_t columns;
@@ -62,9 +65,10 @@ typedef struct {
   /// y = x ÷ √(mean(x²) + epsilon) × weight; `count` is a multiple of 16; y may be x.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *y);
 
-  /// Quantises one token to 8 bits, scaled by the largest magnitude of each 32 without the outlier; `count` is a
-  /// multiple of 32. A null `outlier` leaves nothing out. Products with what is not finite are not finite either.
-  void (*quantize)(const float *x, size_t count, int8_t *codes, k_block_scale *scales, k_outlier *outlier);
+  /// Quantises one token to 8 bits into its lane of `count` / 32 panels, scaled by the largest magnitude of each 32
+  /// without the outlier; `count` is a multiple of 32. A null `outlier` leaves nothing out. Products with what is not
+  /// finite are not finite either.
+  void (*quantize)(const float *x, size_t count, k_panel *panels, size_t lane, k_outlier *outlier);
 
   /// out = activation(gate) × up; `count` is a multiple of 16.
   void (*gate)(k_gate kind, const float *gate, const float *up, size_t count, float *out);

@@ -25,10 +25,11 @@ typedef struct {
 size_t k_matmul_plan(k_matmul_job *job, uint32_t threads);
 void k_matmul_task(const void *job, size_t index);
 
-/// Per row: residual += [norm of] delta; output = norm of residual, quantised too unless `codes` is null.
+/// Per row: residual += [norm of] delta; output = norm of residual, quantised too unless `panels` is null.
 typedef struct {
   const k_kernels *kernels;
   uint32_t rows;
+  /// All rows or a multiple of `K_PANEL_TOKENS`, so that no two threads write to one panel.
   uint32_t rows_per_task;
   uint32_t columns;
   float epsilon;
@@ -39,8 +40,7 @@ typedef struct {
   /// Null leaves `output` alone.
   const float *weight;
   float *output;
-  int8_t *codes;
-  k_block_scale *scales;
+  k_panel *panels;
   k_outlier *outliers;
 } k_norm_job;
 
@@ -83,31 +83,35 @@ typedef struct {
 
 void k_store_task(const void *job, size_t index);
 
-/// Per row: output = activation(gate) × up, quantised too unless `codes` is null.
+/// output = activation(gate) × up, quantised too unless `panels` is null. A task takes some columns of a panel's rows:
+/// also few rows make several tasks, and no two threads write to one panel.
 typedef struct {
   const k_kernels *kernels;
   uint32_t rows;
-  uint32_t rows_per_task;
   uint32_t columns;
+  /// A multiple of 32; of 128 is fastest.
+  uint32_t columns_per_task;
   k_gate kind;
   const float *gate;
   const float *up;
   float *output;
-  int8_t *codes;
-  k_block_scale *scales;
+  k_panel *panels;
 } k_gate_job;
 
 void k_gate_task(const void *job, size_t index);
 
+/// Quantises rows without outliers, cut as for `k_gate_job`.
 typedef struct {
   const k_kernels *kernels;
   uint32_t rows;
-  uint32_t rows_per_task;
   uint32_t columns;
+  uint32_t columns_per_task;
   const float *input;
-  int8_t *codes;
-  k_block_scale *scales;
+  k_panel *panels;
 } k_quantize_job;
+
+/// Tasks that panels of `rows` rows make, `columns_per_task` columns each.
+size_t k_panel_tasks(uint32_t rows, uint32_t columns, uint32_t columns_per_task);
 
 void k_quantize_task(const void *job, size_t index);
 

@@ -33,7 +33,7 @@ void k_matmul_task(const void *context, size_t index) {
     uint32_t to = end > first ? end - first : 0;
     if (to > w->tiles) to = w->tiles;
     if (from < to) {
-      if (job->input.codes != NULL) {
+      if (job->input.panels != NULL) {
         job->kernels->matmul_int8(w, &job->input, from, to, job->outputs[i], job->strides[i]);
       } else {
         job->kernels->matmul_float(w, &job->input, from, to, job->outputs[i], job->strides[i]);
@@ -59,9 +59,9 @@ void k_norm_task(const void *context, size_t index) {
     if (job->weight == NULL) continue;
     float *output = job->output + row * columns;
     kernels->rms_norm(x, job->weight, job->epsilon, columns, output);
-    if (job->codes != NULL) {
-      k_block_scale *scales = job->scales + row * (columns / 32);
-      kernels->quantize(output, columns, job->codes + row * columns, scales, job->outliers + row);
+    if (job->panels != NULL) {
+      k_panel *panels = job->panels + row / K_PANEL_TOKENS * (columns / 32);
+      kernels->quantize(output, columns, panels, row % K_PANEL_TOKENS, job->outliers + row);
     }
   }
 }
@@ -118,29 +118,47 @@ void k_store_task(const void *context, size_t index) {
   }
 }
 
+/// Some columns of a panel's rows.
+typedef struct {
+  size_t row;
+  size_t rows_end;
+  size_t column;
+  size_t columns;
+} panel_part;
+
+size_t k_panel_tasks(uint32_t rows, uint32_t columns, uint32_t columns_per_task) {
+  size_t parts = (columns + columns_per_task - 1) / columns_per_task;
+  return (rows + K_PANEL_TOKENS - 1) / K_PANEL_TOKENS * parts;
+}
+
+static panel_part part_of(uint32_t rows, uint32_t columns, uint32_t columns_per_task, size_t index) {
+  size_t parts = (columns + columns_per_task - 1) / columns_per_task;
+  panel_part part = {.row = index / parts * K_PANEL_TOKENS, .column = index % parts * columns_per_task};
+  part.rows_end = part.row + K_PANEL_TOKENS < rows ? part.row + K_PANEL_TOKENS : rows;
+  part.columns = part.column + columns_per_task < columns ? columns_per_task : columns - part.column;
+  return part;
+}
+
 void k_gate_task(const void *context, size_t index) {
   const k_gate_job *job = context;
-  size_t columns = job->columns;
-  size_t row;
-  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
-  for (; row < end; row++) {
-    float *output = job->output + row * columns;
-    job->kernels->gate(job->kind, job->gate + row * columns, job->up + row * columns, columns, output);
-    if (job->codes != NULL) {
-      k_block_scale *scales = job->scales + row * (columns / 32);
-      job->kernels->quantize(output, columns, job->codes + row * columns, scales, NULL);
+  panel_part part = part_of(job->rows, job->columns, job->columns_per_task, index);
+  for (size_t row = part.row; row < part.rows_end; row++) {
+    size_t from = row * job->columns + part.column;
+    job->kernels->gate(job->kind, job->gate + from, job->up + from, part.columns, job->output + from);
+    if (job->panels != NULL) {
+      k_panel *panels = job->panels + (row / K_PANEL_TOKENS * job->columns + part.column) / 32;
+      job->kernels->quantize(job->output + from, part.columns, panels, row % K_PANEL_TOKENS, NULL);
     }
   }
 }
 
 void k_quantize_task(const void *context, size_t index) {
   const k_quantize_job *job = context;
-  size_t columns = job->columns;
-  size_t row;
-  uint32_t end = task_end(job->rows, job->rows_per_task, index, &row);
-  for (; row < end; row++) {
-    k_block_scale *scales = job->scales + row * (columns / 32);
-    job->kernels->quantize(job->input + row * columns, columns, job->codes + row * columns, scales, NULL);
+  panel_part part = part_of(job->rows, job->columns, job->columns_per_task, index);
+  for (size_t row = part.row; row < part.rows_end; row++) {
+    k_panel *panels = job->panels + (row / K_PANEL_TOKENS * job->columns + part.column) / 32;
+    const float *input = job->input + row * job->columns + part.column;
+    job->kernels->quantize(input, part.columns, panels, row % K_PANEL_TOKENS, NULL);
   }
 }
 

@@ -76,8 +76,7 @@ K_INLINE __m256i dot(k_format format, const __m256i *weights, const int8_t *x, i
 /// Adds one block's products for 8 rows and some tokens to `sums`.
 K_INLINE void add_block(
     k_format format, int tokens, int half, const uint8_t *codes, const uint8_t *high, const uint8_t *scales,
-    size_t block, const int8_t *q, size_t columns, const k_block_scale *q_scales, __m256 *sums) {
-  size_t blocks = columns / 32;
+    size_t block, const k_panel *panel, size_t lane, __m256 *sums) {
   __m256i weights[8];
   unpack(format, codes + block * code_bytes(format), high + block * high_bytes(format), half, weights);
   if (format == K_FORMAT_Q6K) {
@@ -88,12 +87,12 @@ K_INLINE void add_block(
     __m256i first = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 8 * half)));
     __m256i second = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 16 + 8 * half)));
     for (int t = 0; t < tokens; t++) {
-      const k_block_scale *scale = q_scales + (size_t)t * blocks + block;
-      const int8_t *v = q + (size_t)t * columns + 32 * block;
-      __m256i low = _mm256_add_epi32(dot(format, weights, v, 0, 4), _mm256_set1_epi32(scale->low));
-      __m256i top = _mm256_add_epi32(dot(format, weights, v, 4, 8), _mm256_set1_epi32(scale->high));
+      size_t token = lane + (size_t)t;
+      const int8_t *v = panel->codes[token];
+      __m256i low = _mm256_add_epi32(dot(format, weights, v, 0, 4), _mm256_set1_epi32(panel->low[token]));
+      __m256i top = _mm256_add_epi32(dot(format, weights, v, 4, 8), _mm256_set1_epi32(panel->high[token]));
       __m256i both = _mm256_add_epi32(_mm256_mullo_epi32(low, first), _mm256_mullo_epi32(top, second));
-      __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
+      __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(panel->d[token]));
       sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), factor, sums[t]);
     }
     return;
@@ -103,14 +102,15 @@ K_INLINE void add_block(
   __m256 d = ((const __m256 *)&both_d)[half];
   __m256 m = ((const __m256 *)&both_m)[half];
   for (int t = 0; t < tokens; t++) {
-    const k_block_scale *scale = q_scales + (size_t)t * blocks + block;
-    const int8_t *v = q + (size_t)t * columns + 32 * block;
-    __m256i sum = dot(format, weights, v, 0, 8);
-    // low + high is −32 × the sum of the codes, so this adds the 128 × that the stored codes have in excess.
-    if (format == K_FORMAT_Q8) sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(4 * (scale->low + scale->high)));
-    __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(scale->d));
+    size_t token = lane + (size_t)t;
+    __m256i sum = dot(format, weights, panel->codes[token], 0, 8);
+    if (format == K_FORMAT_Q8) {
+      // low + high is −32 × the sum of the codes, so this adds the 128 × that the stored codes have in excess.
+      sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(4 * (panel->low[token] + panel->high[token])));
+    }
+    __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(panel->d[token]));
     sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, sums[t]);
-    sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(scale->sum), sums[t]);
+    sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(panel->sum[token]), sums[t]);
   }
 }
 
@@ -121,8 +121,8 @@ K_INLINE void avx2_tile(
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
-  const int8_t *q = x->codes + token * x->columns;
-  const k_block_scale *q_scales = x->scales + token * blocks;
+  const k_panel *panels = x->panels + token / K_PANEL_TOKENS * blocks;
+  size_t lane = token % K_PANEL_TOKENS;
   __m256 sums[2][4];
   for (int t = 0; t < tokens; t++) {
     f32x16 both = outlier_product(format, w, x, tile, token + (size_t)t, column);
@@ -131,8 +131,8 @@ K_INLINE void avx2_tile(
   }
   for (size_t b = 0; b < blocks; b++) {
     prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
-    add_block(format, tokens, 0, codes, high, scales, b, q, x->columns, q_scales, sums[0]);
-    add_block(format, tokens, 1, codes, high, scales, b, q, x->columns, q_scales, sums[1]);
+    add_block(format, tokens, 0, codes, high, scales, b, panels + b, lane, sums[0]);
+    add_block(format, tokens, 1, codes, high, scales, b, panels + b, lane, sums[1]);
   }
   for (int t = 0; t < tokens; t++) {
     f32x16 both;
@@ -142,8 +142,26 @@ K_INLINE void avx2_tile(
   }
 }
 
-#define LARGEST_TOKENS(format) 4
-K_DEFINE_MATMUL_INT8(avx2_tile, LARGEST_TOKENS)
+/// Tokens that share what was unpacked: half a panel, as many as the registers hold.
+enum { PART_TOKENS = 4 };
+
+K_INLINE void avx2_tiles(
+    k_format format, const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y,
+    size_t stride) {
+  for (size_t tile = begin; tile < end; tile++) {
+    outlier_column column = {.column = UINT32_MAX};
+    for (size_t t = 0; t < x->tokens; t += PART_TOKENS) {
+      switch (x->tokens - t) {
+        case 1: avx2_tile(format, 1, w, x, tile, t, &column, y, stride); break;
+        case 2: avx2_tile(format, 2, w, x, tile, t, &column, y, stride); break;
+        case 3: avx2_tile(format, 3, w, x, tile, t, &column, y, stride); break;
+        default: avx2_tile(format, PART_TOKENS, w, x, tile, t, &column, y, stride); break;
+      }
+    }
+  }
+}
+
+K_DEFINE_MATMUL_INT8(avx2_tiles)
 
 K_DEFINE_TABLE(k_kernels_avx2, K_PATH_AVX2, "avx2");
 #pragma clang attribute pop

@@ -218,14 +218,29 @@ extension Transformer {
     withUnsafePointer(to: job) { pool.run(count, task, UnsafeRawPointer($0)) }
   }
 
+  /// The same, cut between panels of quantised activations.
+  private func panelRowsPerTask(_ rows: Int, columns: Int) -> Int {
+    let perTask = rowsPerTask(rows, columns: columns)
+    let panel = Int(K_PANEL_TOKENS)
+    return perTask == rows ? rows : (perTask + panel - 1) / panel * panel
+  }
+
+  /// Columns of a task that takes a panel's rows: as many tasks as `rowsPerTask` makes, also of a few long rows.
+  private func columnsPerTask(_ rows: Int, columns: Int) -> Int {
+    guard rows * columns > 8_192 else { return columns }
+    let panels = (rows - 1) / Int(K_PANEL_TOKENS) + 1
+    let parts = (4 * pool.threadCount - 1) / panels + 1
+    return (columns / parts + 127) / 128 * 128
+  }
+
   private func taskCount(_ rows: Int, _ rowsPerTask: UInt32) -> Int { (rows - 1) / Int(rowsPerTask) + 1 }
 
   private func input(
     _ values: UnsafeMutablePointer<Float>, rows: Int, columns: Int, outliers: UnsafePointer<k_outlier>? = nil
   ) -> k_activations {
     k_activations(
-      values: values, codes: quantizes ? UnsafePointer(scratch.codes.base) : nil, scales: scratch.scales.base,
-      outliers: outliers, tokens: UInt32(rows), columns: UInt32(columns))
+      values: values, panels: quantizes ? UnsafePointer(scratch.panels.base) : nil, outliers: outliers,
+      tokens: UInt32(rows), columns: UInt32(columns))
   }
 
   private func normalizedInput(_ rows: Int) -> k_activations {
@@ -257,12 +272,11 @@ extension Transformer {
     rows: Int, residual: UnsafeMutablePointer<Float>, delta: UnsafeMutablePointer<Float>?,
     deltaNorm: UnsafePointer<Float>?, norm: UnsafePointer<Float>?
   ) {
-    let perTask = UInt32(rowsPerTask(rows, columns: model.embeddingSize))
+    let perTask = UInt32(panelRowsPerTask(rows, columns: model.embeddingSize))
     let job = k_norm_job(
       kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(model.embeddingSize),
       epsilon: model.normEpsilon, residual: residual, delta: delta, delta_weight: deltaNorm, weight: norm,
-      output: scratch.normalized.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base,
-      outliers: scratch.outliers.base)
+      output: scratch.normalized.base, panels: quantizes ? scratch.panels.base : nil, outliers: scratch.outliers.base)
     run(taskCount(rows, perTask), k_norm_task, job)
   }
 
@@ -308,11 +322,11 @@ extension Transformer {
   private func quantizedAttention(_ rows: Int) -> k_activations {
     let columns = model.headCount * model.headSize
     if quantizes {
-      let perTask = UInt32(rowsPerTask(rows, columns: columns))
+      let perTask = UInt32(columnsPerTask(rows, columns: columns))
       let job = k_quantize_job(
-        kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(columns),
-        input: scratch.attended.base, codes: scratch.codes.base, scales: scratch.scales.base)
-      run(taskCount(rows, perTask), k_quantize_task, job)
+        kernels: kernels, rows: UInt32(rows), columns: UInt32(columns), columns_per_task: perTask,
+        input: scratch.attended.base, panels: scratch.panels.base)
+      run(k_panel_tasks(job.rows, job.columns, perTask), k_quantize_task, job)
     }
     return input(scratch.attended.base, rows: rows, columns: columns)
   }
@@ -320,12 +334,12 @@ extension Transformer {
   /// Applies the activation in place of the gate, and quantises.
   private func gatedInput(_ rows: Int) -> k_activations {
     let columns = model.feedForwardSize
-    let perTask = UInt32(rowsPerTask(rows, columns: columns))
+    let perTask = UInt32(columnsPerTask(rows, columns: columns))
     let job = k_gate_job(
-      kernels: kernels, rows: UInt32(rows), rows_per_task: perTask, columns: UInt32(columns),
+      kernels: kernels, rows: UInt32(rows), columns: UInt32(columns), columns_per_task: perTask,
       kind: model.activation == .silu ? K_GATE_SILU : K_GATE_GELU_TANH, gate: scratch.gate.base, up: scratch.up.base,
-      output: scratch.gate.base, codes: quantizes ? scratch.codes.base : nil, scales: scratch.scales.base)
-    run(taskCount(rows, perTask), k_gate_task, job)
+      output: scratch.gate.base, panels: quantizes ? scratch.panels.base : nil)
+    run(k_panel_tasks(job.rows, job.columns, perTask), k_gate_task, job)
     return input(scratch.gate.base, rows: rows, columns: columns)
   }
 }

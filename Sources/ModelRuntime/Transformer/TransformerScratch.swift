@@ -15,8 +15,7 @@ struct TransformerScratch: ~Copyable {
   var delta: ScratchBuffer<Float>
   var gate: ScratchBuffer<Float>
   var up: ScratchBuffer<Float>
-  var codes: ScratchBuffer<Int8>
-  var scales: ScratchBuffer<k_block_scale>
+  var panels: ScratchBuffer<k_panel>
   var outliers: ScratchBuffer<k_outlier>
   var cosines: ScratchBuffer<Float>
   var sines: ScratchBuffer<Float>
@@ -43,8 +42,7 @@ struct TransformerScratch: ~Copyable {
     delta = ScratchBuffer(capacity: rows * model.embeddingSize)
     gate = ScratchBuffer(capacity: rows * model.feedForwardSize)
     up = ScratchBuffer(capacity: rows * model.feedForwardSize)
-    codes = ScratchBuffer(capacity: rows * widest)
-    scales = ScratchBuffer(capacity: rows * widest / 32)
+    panels = ScratchBuffer(capacity: rows / Int(K_PANEL_TOKENS) * widest / 32)
     outliers = ScratchBuffer(capacity: rows)
     cosines = ScratchBuffer(capacity: rows * model.headSize / 2)
     sines = ScratchBuffer(capacity: rows * model.headSize / 2)
@@ -64,7 +62,7 @@ struct TransformerScratch: ~Copyable {
       residual.capacity + normalized.capacity + queries.capacity + keys.capacity + values.capacity + attended.capacity
       + delta.capacity + gate.capacity + up.capacity + partials.capacity + cosines.capacity + sines.capacity
       + localCosines.capacity + localSines.capacity
-    return 4 * floats + codes.capacity + scales.capacity * MemoryLayout<k_block_scale>.stride
+    return 4 * floats + panels.capacity * MemoryLayout<k_panel>.stride
   }
 
   /// Bytes of activations and attention's partial results, without the logits, which grow with the rows asked for.

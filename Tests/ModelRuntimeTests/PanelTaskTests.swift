@@ -1,0 +1,73 @@
+import CKernels
+import ModelRuntime
+import ServingTestKit
+import Testing
+
+/// However rows are cut among threads, each element is gated and quantised once, into its token's lane.
+struct PanelTaskTests {
+  private static let columns = 672
+
+  private static func withPanels(_ rows: Int, _ body: (UnsafeMutablePointer<k_panel>) -> Void) -> [UInt8] {
+    let lanes = Int(K_PANEL_TOKENS)
+    let count = (rows + lanes - 1) / lanes * columns / 32
+    let panels = UnsafeMutablePointer<k_panel>.allocate(capacity: count)
+    defer { panels.deallocate() }
+    let bytes = UnsafeMutableRawBufferPointer(start: panels, count: count * MemoryLayout<k_panel>.stride)
+    bytes.initializeMemory(as: UInt8.self, repeating: 0x5a)
+    body(panels)
+    return Array(bytes)
+  }
+
+  private static func expectedPanels(_ x: [Float], rows: Int, _ kernels: k_kernels) -> [UInt8] {
+    let lanes = Int(K_PANEL_TOKENS)
+    return withPanels(rows) { panels in
+      x.withUnsafeBufferPointer { x in
+        guard let first = x.baseAddress else { return }
+        for row in 0..<rows {
+          kernels.quantize(
+            first + row * columns, columns, panels + row / lanes * columns / 32, row % lanes, nil)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [1, 7, 8, 9, 21], [32, 128, 224, 672, 1_024] as [UInt32])
+  func rowsAreQuantisedOnce(rows: Int, columnsPerTask: UInt32) throws {
+    let kernels = try #require(KernelPath.best.kernels)
+    let x = KernelTests.floats(rows * Self.columns, seed: 41)
+    let actual = Self.withPanels(rows) { panels in
+      x.withUnsafeBufferPointer { x in
+        var job = k_quantize_job(
+          kernels: kernels, rows: UInt32(rows), columns: UInt32(Self.columns), columns_per_task: columnsPerTask,
+          input: x.baseAddress, panels: panels)
+        for task in 0..<k_panel_tasks(job.rows, job.columns, columnsPerTask) { k_quantize_task(&job, task) }
+      }
+    }
+    #expect(actual == Self.expectedPanels(x, rows: rows, kernels.pointee))
+  }
+
+  @Test(arguments: [1, 8, 21], [128, 224, 1_024] as [UInt32])
+  func rowsAreGatedOnce(rows: Int, columnsPerTask: UInt32) throws {
+    let kernels = try #require(KernelPath.best.kernels)
+    let count = rows * Self.columns
+    let gate = KernelTests.floats(count, seed: 42, scale: 4)
+    let up = KernelTests.floats(count, seed: 43)
+    var gated = [Float](repeating: .nan, count: count)
+    kernels.pointee.gate(K_GATE_SILU, gate, up, count, &gated)
+    // In place of the gate, as a layer does it.
+    var output = gate
+    let actual = Self.withPanels(rows) { panels in
+      output.withUnsafeMutableBufferPointer { output in
+        up.withUnsafeBufferPointer { up in
+          var job = k_gate_job(
+            kernels: kernels, rows: UInt32(rows), columns: UInt32(Self.columns), columns_per_task: columnsPerTask,
+            kind: K_GATE_SILU, gate: output.baseAddress, up: up.baseAddress, output: output.baseAddress,
+            panels: panels)
+          for task in 0..<k_panel_tasks(job.rows, job.columns, columnsPerTask) { k_gate_task(&job, task) }
+        }
+      }
+    }
+    #expect(output == gated)
+    #expect(actual == Self.expectedPanels(gated, rows: rows, kernels.pointee))
+  }
+}
