@@ -162,7 +162,7 @@ struct KernelTests {
     #expect(row.scales.map(\.d) == expected.scales.map(\.d) && row.scales.map(\.sum) == expected.scales.map(\.sum))
   }
 
-  /// Threads write the lanes of one panel at different times, and products read those that are written.
+  /// A panel's tokens are quantised one after the other, and products read the lanes that were written.
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), 0..<Int(K_PANEL_TOKENS))
   func eachTokenHasItsLane(path: KernelPath, lane: Int) throws {
     var x = Self.floats(288, seed: 24)

@@ -14,9 +14,12 @@ struct MatmulTests {
     let columns: Int
     private let memory: UnsafeMutableRawPointer
 
-    init(_ type: GGUFTensorType, rows: Int, columns: Int, seed: UInt64) throws {
+    convenience init(_ type: GGUFTensorType, rows: Int, columns: Int, seed: UInt64) throws {
       var random = SplitMix64(seed: seed)
-      let bytes = RandomTensor.bytes(type, count: rows * columns, using: &random)
+      try self.init(type, RandomTensor.bytes(type, count: rows * columns, using: &random), rows: rows, columns: columns)
+    }
+
+    init(_ type: GGUFTensorType, _ bytes: [UInt8], rows: Int, columns: Int) throws {
       let raw = k_type(rawValue: type.rawValue)
       var weights = [Float](repeating: 0, count: rows * columns)
       k_dequantize(raw, bytes, weights.count, &weights)
@@ -108,8 +111,10 @@ struct MatmulTests {
     for (rows, columns) in [(16, 256), (37, 768), (5, 512), (18, 3_328)] {
       let packed = try Packed(type, rows: rows, columns: columns, seed: 12)
       var values = KernelTests.floats(33 * columns, seed: 13, scale: 3)
-      // Zeros keep their signs too.
-      for index in 6 * columns..<7 * columns { values[index] = -0.0 }
+      // Zeros keep their signs too, wherever in a panel their token is.
+      for token in [6, 21, 32] {
+        for index in token * columns..<(token + 1) * columns { values[index] = -0.0 }
+      }
       for (quantized, takesOutliers) in [(true, true), (true, false), (false, false)] {
         let input = try Activations(values, tokens: 33, takesOutliers: takesOutliers)
         let expected = try input.multiply(packed, .portable, quantized: quantized).map(\.bitPattern)
@@ -139,6 +144,21 @@ struct MatmulTests {
         let exact = Double(sign) * weights.reduce(0, +)
         #expect(abs(Double(output[row]) - exact) <= 1e-4 * (1 + weights.reduce(0) { $0 + abs($1) }))
       }
+    }
+  }
+
+  /// Six-bit codes with the largest sums that there are: exact as floats too, where a path has them so.
+  @Test(arguments: KernelTests.paths)
+  func largestSixBitSums(path: KernelPath) throws {
+    // 128 + 64 bytes of codes −32, 16 scales −128, a factor of 1.
+    let block = [UInt8](repeating: 0, count: 192) + [UInt8](repeating: 0x80, count: 16) + [0x00, 0x3c]
+    let packed = try Packed(.q6K, [[UInt8]](repeating: block, count: 16).flatMap { $0 }, rows: 16, columns: 256)
+    #expect(packed.weights.allSatisfy { $0 == 4_096 })
+    let input = try Activations([Float](repeating: 1, count: 17 * 256), tokens: 17, takesOutliers: false)
+    let expected = try input.multiply(packed, .portable, quantized: true)
+    #expect(expected.allSatisfy { abs($0 - 256 * 4_096) < 1 })
+    for count in [1, 4, 5, 8, 17] {
+      #expect(try input.multiply(packed, path, quantized: true, tokens: 0..<count) == Array(expected[..<(16 * count)]))
     }
   }
 
@@ -213,18 +233,20 @@ struct MatmulTests {
   /// However many threads there are, and whichever matrices share the input, each row is written once.
   @Test(arguments: [1, 2, 3, 8, 64] as [UInt32])
   func tasksCoverEachRow(threads: UInt32) throws {
+    // More tokens than a panel has, and rows that go through in pieces.
+    let (tokens, columns) = (11, 1_792)
     let shapes: [(type: GGUFTensorType, rows: Int)] = [(.q40, 37), (.q6K, 16), (.q4K, 640)]
-    let packed = try shapes.map { try Packed($0.type, rows: $0.rows, columns: 256, seed: 20) }
+    let packed = try shapes.map { try Packed($0.type, rows: $0.rows, columns: columns, seed: 20) }
     let matrices = UnsafeMutablePointer<k_matrix>.allocate(capacity: packed.count)
-    let outputs = UnsafeMutablePointer<Float>.allocate(capacity: 5 * 1_000)
+    let outputs = UnsafeMutablePointer<Float>.allocate(capacity: tokens * 1_000)
     defer {
       matrices.deallocate()
       outputs.deallocate()
     }
     for (index, one) in packed.enumerated() { (matrices + index).initialize(to: one.matrix) }
-    let input = try Activations(KernelTests.floats(5 * 256, seed: 23), tokens: 5)
+    let input = try Activations(KernelTests.floats(tokens * columns, seed: 23), tokens: tokens)
     for count in 1...packed.count {
-      outputs.initialize(repeating: .nan, count: 5 * 1_000)
+      outputs.initialize(repeating: .nan, count: tokens * 1_000)
       var job = k_matmul_job()
       job.kernels = KernelPath.best.kernels
       job.matrices = (UnsafePointer(matrices), UnsafePointer(matrices + 1), UnsafePointer(matrices + 2))
@@ -232,14 +254,14 @@ struct MatmulTests {
       job.outputs = (outputs, outputs + 37, outputs + 53)
       job.strides = (1_000, 1_000, 1_000)
       job.matrix_count = UInt32(count)
-      input.withInput(0..<5) {
+      input.withInput(0..<tokens) {
         job.input = $0
         for task in 0..<k_matmul_plan(&job, threads) { k_matmul_task(&job, task) }
       }
       var column = 0
       for (index, one) in packed.enumerated() {
         let expected = try input.multiply(one, .best, quantized: true)
-        for token in 0..<5 {
+        for token in 0..<tokens {
           let row = (0..<one.rows).map { outputs[token * 1_000 + column + $0] }
           let right = Array(expected[token * one.rows..<(token + 1) * one.rows])
           let isRight = index < count ? row == right : row.allSatisfy(\.isNaN)
@@ -247,7 +269,7 @@ struct MatmulTests {
         }
         column += one.rows
       }
-      #expect((0..<5).allSatisfy { token in (column..<1_000).allSatisfy { outputs[token * 1_000 + $0].isNaN } })
+      #expect((0..<tokens).allSatisfy { token in (column..<1_000).allSatisfy { outputs[token * 1_000 + $0].isNaN } })
     }
   }
 

@@ -26,7 +26,8 @@ struct QuantizedRow {
     }
     for panel in panels {
       withUnsafeBytes(of: panel) { bytes in
-        let numbers = MemoryLayout<k_panel>.offset(of: \.d) ?? 0
+        // After the codes follow rows of numbers, one for each lane.
+        let numbers = MemoryLayout.size(ofValue: panel.codes)
         let lanes = Int(K_PANEL_TOKENS)
         codes += bytes[32 * lane..<32 * lane + 32].map { Int8(bitPattern: $0) }
         func number<Number: BitwiseCopyable>(_ index: Int, _ type: Number.Type) -> Number {

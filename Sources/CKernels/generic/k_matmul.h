@@ -27,7 +27,7 @@ K_INLINE size_t scale_bytes(k_format format) {
 }
 
 /// Blocks of 32 columns between what is multiplied and what is brought up from memory, 4 KiB and more of codes. The
-/// hardware's own prefetching loses the weights among the streams of several tokens' activations.
+/// hardware's own prefetching loses the weights among the activations.
 enum { PREFETCH_BLOCKS = 24 };
 
 /// Asks for one block's codes and scales; it may lie in the next tile, or beyond the matrix, where the processor

@@ -114,6 +114,9 @@ K_INLINE void add_block(
   }
 }
 
+/// Tokens that share what was unpacked: half a panel, as many as the registers hold.
+enum { PART_TOKENS = 4 };
+
 K_INLINE void avx2_tile(
     k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
     outlier_column *column, float *y, size_t stride) {
@@ -123,7 +126,7 @@ K_INLINE void avx2_tile(
   const uint8_t *scales = w->scales + tile * w->scales_stride;
   const k_panel *panels = x->panels + token / K_PANEL_TOKENS * blocks;
   size_t lane = token % K_PANEL_TOKENS;
-  __m256 sums[2][4];
+  __m256 sums[2][PART_TOKENS];
   for (int t = 0; t < tokens; t++) {
     f32x16 both = outlier_product(format, w, x, tile, token + (size_t)t, column);
     memcpy(&sums[0][t], &both, 32);
@@ -141,9 +144,6 @@ K_INLINE void avx2_tile(
     store_rows(w, tile, y + (token + (size_t)t) * stride, both);
   }
 }
-
-/// Tokens that share what was unpacked: half a panel, as many as the registers hold.
-enum { PART_TOKENS = 4 };
 
 K_INLINE void avx2_tiles(
     k_format format, const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y,

@@ -66,7 +66,7 @@ typedef struct {
   block_factors factors;
 } kept_block;
 
-/// Blocks that are kept at a time, few enough for the first cache. Longer rows go through in pieces.
+/// Most blocks that are kept at a time: 33 KiB. Longer rows go through in pieces of about the same length.
 enum { KEPT_BLOCKS = 48 };
 
 typedef enum {
@@ -236,7 +236,8 @@ K_INLINE void avx512_tiles(
     k_format format, const k_matrix *w, const k_activations *x, uint32_t begin, uint32_t end, float *y,
     size_t stride) {
   size_t blocks = w->columns / 32;
-  size_t length = x->tokens <= K_PANEL_TOKENS || blocks < KEPT_BLOCKS ? blocks : KEPT_BLOCKS;
+  size_t pieces = x->tokens <= K_PANEL_TOKENS ? 1 : (blocks + KEPT_BLOCKS - 1) / KEPT_BLOCKS;
+  size_t length = (blocks + pieces - 1) / pieces;
   kept_block kept[KEPT_BLOCKS];
   for (size_t first = 0; first < blocks; first += length) {
     size_t last = first + length < blocks ? first + length : blocks;

@@ -214,23 +214,24 @@ extension Transformer {
     rows * columns <= 8_192 ? rows : max(1, rows / (4 * pool.threadCount))
   }
 
-  private func run<Job>(_ count: Int, _ task: k_task, _ job: Job) {
-    withUnsafePointer(to: job) { pool.run(count, task, UnsafeRawPointer($0)) }
-  }
-
-  /// The same, cut between panels of quantised activations.
+  /// The same, cut between panels where rows are quantised too.
   private func panelRowsPerTask(_ rows: Int, columns: Int) -> Int {
     let perTask = rowsPerTask(rows, columns: columns)
+    guard quantizes, perTask < rows else { return perTask }
     let panel = Int(K_PANEL_TOKENS)
-    return perTask == rows ? rows : (perTask + panel - 1) / panel * panel
+    return (perTask - 1) / panel * panel + panel
   }
 
-  /// Columns of a task that takes a panel's rows: as many tasks as `rowsPerTask` makes, also of a few long rows.
+  /// Columns of a task that takes a panel's rows: about as many tasks as `rowsPerTask` makes, also of few long rows.
   private func columnsPerTask(_ rows: Int, columns: Int) -> Int {
     guard rows * columns > 8_192 else { return columns }
     let panels = (rows - 1) / Int(K_PANEL_TOKENS) + 1
     let parts = (4 * pool.threadCount - 1) / panels + 1
-    return (columns / parts + 127) / 128 * 128
+    return (columns - 1) / parts / 128 * 128 + 128
+  }
+
+  private func run<Job>(_ count: Int, _ task: k_task, _ job: Job) {
+    withUnsafePointer(to: job) { pool.run(count, task, UnsafeRawPointer($0)) }
   }
 
   private func taskCount(_ rows: Int, _ rowsPerTask: UInt32) -> Int { (rows - 1) / Int(rowsPerTask) + 1 }
