@@ -12,7 +12,7 @@ extension KernelBenchmark {
     let input = try BenchmarkMemory.floats(count * threads, seed: 17)
     let other = try BenchmarkMemory.floats(count * threads, seed: 19)
     let output = try BenchmarkMemory(count * threads * 4)
-    let panelCount = count * threads / 32 / Int(K_PANEL_TOKENS)
+    let panelCount = k_panel_count(Self.rows * threads, Self.columns)
     let panelMemory = try BenchmarkMemory(panelCount * MemoryLayout<k_panel>.stride)
     let (x, y) = (input.floats(count * threads), other.floats(count * threads))
     let out = output.floats(count * threads)
@@ -24,8 +24,8 @@ extension KernelBenchmark {
 
     row("rms_norm", bytes: 2 * float) { k.rms_norm(x + $0, y, 1e-5, columns, out + $0) }
     row("quantize", bytes: float + code) { offset in
-      let (row, lanes) = (offset / columns, Int(K_PANEL_TOKENS))
-      k.quantize(x + offset, columns, panels + row / lanes * columns / 32, row % lanes, nil)
+      let row = offset / columns
+      k.quantize(x + offset, columns, panels + k_panel_index(row, columns), row % Int(K_PANEL_TOKENS), nil)
     }
     row("gate silu", bytes: 3 * float) { k.gate(K_GATE_SILU, x + $0, y + $0, columns, out + $0) }
     row("gate gelu", bytes: 3 * float) { k.gate(K_GATE_GELU_TANH, x + $0, y + $0, columns, out + $0) }

@@ -49,15 +49,15 @@ extension KernelBenchmark {
 
   private func product(_ shape: Shape, _ copies: PackedCopies, tokens: Int) throws(ServingError) {
     let values = try BenchmarkMemory.floats(tokens * shape.columns, seed: 3)
-    let lanes = Int(K_PANEL_TOKENS)
-    let panelCount = (tokens + lanes - 1) / lanes * shape.columns / 32
+    let panelCount = k_panel_count(tokens, shape.columns)
     let panelMemory = try BenchmarkMemory(panelCount * MemoryLayout<k_panel>.stride)
     let output = try BenchmarkMemory(tokens * shape.rows * 4)
     let panels = panelMemory.base.bindMemory(to: k_panel.self, capacity: panelCount)
     let input = values.floats(tokens * shape.columns)
     for token in 0..<tokens {
       kernels.pointee.quantize(
-        input + token * shape.columns, shape.columns, panels + token / lanes * shape.columns / 32, token % lanes, nil)
+        input + token * shape.columns, shape.columns, panels + k_panel_index(token, shape.columns),
+        token % Int(K_PANEL_TOKENS), nil)
     }
 
     let isQuantized = k_format_is_quantized(copies.next().pointee.format) != 0

@@ -72,7 +72,7 @@ struct MatmulTests {
 
     func withInput(_ range: Range<Int>, _ body: (k_activations) -> Void) {
       let lanes = Int(K_PANEL_TOKENS)
-      var panels = [k_panel](repeating: .init(), count: (range.count + lanes - 1) / lanes * columns / 32)
+      var panels = [k_panel](repeating: .init(), count: k_panel_count(range.count, columns))
       var outliers = [k_outlier](repeating: .init(), count: range.count)
       values[(range.lowerBound * columns)...].withUnsafeBufferPointer { values in
         panels.withUnsafeMutableBufferPointer { panels in
@@ -81,7 +81,7 @@ struct MatmulTests {
             else { return }
             for token in 0..<range.count {
               kernels.quantize(
-                first + token * columns, columns, panel + token / lanes * columns / 32, token % lanes,
+                first + token * columns, columns, panel + k_panel_index(token, columns), token % lanes,
                 takesOutliers ? outlier + token : nil)
             }
             body(

@@ -8,8 +8,7 @@ struct PanelTaskTests {
   private static let columns = 672
 
   private static func withPanels(_ rows: Int, _ body: (UnsafeMutablePointer<k_panel>) -> Void) -> [UInt8] {
-    let lanes = Int(K_PANEL_TOKENS)
-    let count = (rows + lanes - 1) / lanes * columns / 32
+    let count = k_panel_count(rows, columns)
     let panels = UnsafeMutablePointer<k_panel>.allocate(capacity: count)
     defer { panels.deallocate() }
     let bytes = UnsafeMutableRawBufferPointer(start: panels, count: count * MemoryLayout<k_panel>.stride)
@@ -19,13 +18,12 @@ struct PanelTaskTests {
   }
 
   private static func expectedPanels(_ x: [Float], rows: Int, _ kernels: k_kernels) -> [UInt8] {
-    let lanes = Int(K_PANEL_TOKENS)
-    return withPanels(rows) { panels in
+    withPanels(rows) { panels in
       x.withUnsafeBufferPointer { x in
         guard let first = x.baseAddress else { return }
         for row in 0..<rows {
           kernels.quantize(
-            first + row * columns, columns, panels + row / lanes * columns / 32, row % lanes, nil)
+            first + row * columns, columns, panels + k_panel_index(row, columns), row % Int(K_PANEL_TOKENS), nil)
         }
       }
     }

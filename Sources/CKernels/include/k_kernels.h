@@ -35,6 +35,14 @@ typedef struct {
   int32_t high[K_PANEL_TOKENS];
 } k_panel;
 
+/// Panels that `tokens` tokens of `columns` columns take: `[token / 8][column / 32]`.
+static inline size_t k_panel_count(size_t tokens, size_t columns) {
+  return (tokens + K_PANEL_TOKENS - 1) / K_PANEL_TOKENS * (columns / 32);
+}
+
+/// How many panels lie before those that hold `token`, in its lane `token % K_PANEL_TOKENS`.
+static inline size_t k_panel_index(size_t token, size_t columns) { return token / K_PANEL_TOKENS * (columns / 32); }
+
 /// The largest of one token's activations, which is multiplied in floating point: one such element would take the
 /// precision from the 31 that share its scale.
 /// Source: Dettmers et al., LLM.int8() (2022).
@@ -43,8 +51,8 @@ typedef struct {
   uint32_t column;
 } k_outlier;
 
-/// Activations of some tokens: `[token][column]` as `f32`, and quantised in panels `[token / 8][column / 32]` unless
-/// `panels` is null. The code of a token's outlier is 0; `outliers` is null where none is taken out.
+/// Activations of some tokens: `[token][column]` as `f32`, and quantised in panels unless `panels` is
+/// null. The code of a token's outlier is 0; `outliers` is null where none is taken out.
 typedef struct {
   const float *values;
   const k_panel *panels;

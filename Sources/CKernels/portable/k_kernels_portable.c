@@ -51,7 +51,7 @@ K_INLINE void portable_tiles(
   for (uint32_t tile = begin; tile < end; tile++) {
     outlier_column column = {.column = UINT32_MAX};
     for (size_t t = 0; t < x->tokens; t++) {
-      const k_panel *panels = x->panels + t / K_PANEL_TOKENS * (w->columns / 32);
+      const k_panel *panels = x->panels + k_panel_index(t, w->columns);
       f32x16 sums = outlier_product(format, w, x, tile, t, &column);
       sums = portable_products(format, w, panels, t % K_PANEL_TOKENS, tile, sums);
       store_rows(w, tile, y + t * stride, sums);

@@ -60,7 +60,7 @@ void k_norm_task(const void *context, size_t index) {
     float *output = job->output + row * columns;
     kernels->rms_norm(x, job->weight, job->epsilon, columns, output);
     if (job->panels != NULL) {
-      k_panel *panels = job->panels + row / K_PANEL_TOKENS * (columns / 32);
+      k_panel *panels = job->panels + k_panel_index(row, columns);
       kernels->quantize(output, columns, panels, row % K_PANEL_TOKENS, job->outliers + row);
     }
   }
@@ -146,7 +146,7 @@ void k_gate_task(const void *context, size_t index) {
     size_t from = row * job->columns + part.column;
     job->kernels->gate(job->kind, job->gate + from, job->up + from, part.columns, job->output + from);
     if (job->panels != NULL) {
-      k_panel *panels = job->panels + (row / K_PANEL_TOKENS * job->columns + part.column) / 32;
+      k_panel *panels = job->panels + k_panel_index(row, job->columns) + part.column / 32;
       job->kernels->quantize(job->output + from, part.columns, panels, row % K_PANEL_TOKENS, NULL);
     }
   }
@@ -156,7 +156,7 @@ void k_quantize_task(const void *context, size_t index) {
   const k_quantize_job *job = context;
   panel_part part = part_of(job->rows, job->columns, job->columns_per_task, index);
   for (size_t row = part.row; row < part.rows_end; row++) {
-    k_panel *panels = job->panels + (row / K_PANEL_TOKENS * job->columns + part.column) / 32;
+    k_panel *panels = job->panels + k_panel_index(row, job->columns) + part.column / 32;
     const float *input = job->input + row * job->columns + part.column;
     job->kernels->quantize(input, part.columns, panels, row % K_PANEL_TOKENS, NULL);
   }

@@ -124,7 +124,7 @@ K_INLINE void avx2_tile(
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
-  const k_panel *panels = x->panels + token / K_PANEL_TOKENS * blocks;
+  const k_panel *panels = x->panels + k_panel_index(token, w->columns);
   size_t lane = token % K_PANEL_TOKENS;
   __m256 sums[2][PART_TOKENS];
   for (int t = 0; t < tokens; t++) {

@@ -207,9 +207,9 @@ static void add_kept_products_6k(size_t tokens, const tile_part *part, const k_p
 K_INLINE void multiply_part(
     k_format format, const k_matrix *w, const k_activations *x, size_t tile, const tile_part *part, float *y,
     size_t stride) {
-  const k_panel *panels = x->panels;
   outlier_column column = {.column = UINT32_MAX};
-  for (size_t token = 0, count; token < x->tokens; token += count, panels += w->columns / 32) {
+  for (size_t token = 0, count; token < x->tokens; token += count) {
+    const k_panel *panels = x->panels + k_panel_index(token, w->columns);
     count = x->tokens - token < K_PANEL_TOKENS ? x->tokens - token : K_PANEL_TOKENS;
     __m512 sums[K_PANEL_TOKENS];
     for (size_t t = 0; t < count; t++) {
