@@ -209,9 +209,12 @@ extension Transformer {
 extension Transformer {
   private typealias Product = (weights: UnsafePointer<k_matrix>, output: UnsafeMutablePointer<Float>)
 
-  /// Rows of a task: few rows are not worth waking a thread for.
+  /// Few rows are not worth waking a thread for.
+  private func isWorthSharing(_ rows: Int, columns: Int) -> Bool { rows * columns > 8_192 }
+
+  /// Rows of a task.
   private func rowsPerTask(_ rows: Int, columns: Int) -> Int {
-    rows * columns <= 8_192 ? rows : max(1, rows / (4 * pool.threadCount))
+    isWorthSharing(rows, columns: columns) ? max(1, rows / (4 * pool.threadCount)) : rows
   }
 
   /// The same, cut between panels where rows are quantised too.
@@ -224,7 +227,7 @@ extension Transformer {
 
   /// Columns of a task that takes a panel's rows: about as many tasks as `rowsPerTask` makes, also of few long rows.
   private func columnsPerTask(_ rows: Int, columns: Int) -> Int {
-    guard rows * columns > 8_192 else { return columns }
+    guard isWorthSharing(rows, columns: columns) else { return columns }
     let panels = (rows - 1) / Int(K_PANEL_TOKENS) + 1
     let parts = (4 * pool.threadCount - 1) / panels + 1
     return (columns - 1) / parts / 128 * 128 + 128
