@@ -151,7 +151,7 @@ K_INLINE void look_ahead(
   stop = batch_end(span, next, stop);
   find_groups(span, plane, next, stop, bytes, groups->ahead);
   for (int32_t g = asked; g * GROUP < stop - next; g++) {
-    for (size_t i = 0; i < GROUP * bytes; i += 64) __builtin_prefetch(groups->ahead[g] + i);
+    for (size_t i = 0; i < GROUP * bytes; i += 64) prefetch_line(groups->ahead[g] + i);
   }
 }
 
