@@ -50,10 +50,7 @@ typedef struct {
   size_t stride;
 } stored_groups;
 
-/// Brings the line at `at` up to the second cache, which waits for more lines at a time than the first does.
-K_INLINE void prefetch_line(const uint8_t *at) { __builtin_prefetch(at, 0, 2); }
-
-/// The same of what is stored; converted elements are in the cache already.
+/// Asks for what is stored; converted elements are in the cache already.
 K_INLINE void prefetch(k_kv_dtype dtype, const uint8_t *at) {
   if (dtype != K_KV_F32) prefetch_line(at);
 }

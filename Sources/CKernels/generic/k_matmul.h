@@ -34,9 +34,9 @@ enum { PREFETCH_BLOCKS = 24 };
 /// ignores it.
 K_INLINE void prefetch_block(
     k_format format, const uint8_t *codes, const uint8_t *high, const uint8_t *scales, size_t block) {
-  for (size_t i = 0; i < code_bytes(format); i += 64) __builtin_prefetch(codes + block * code_bytes(format) + i);
-  for (size_t i = 0; i < high_bytes(format); i += 64) __builtin_prefetch(high + block * high_bytes(format) + i);
-  __builtin_prefetch(scales + block * scale_bytes(format));
+  for (size_t i = 0; i < code_bytes(format); i += 64) prefetch_line(codes + block * code_bytes(format) + i);
+  for (size_t i = 0; i < high_bytes(format); i += 64) prefetch_line(high + block * high_bytes(format) + i);
+  prefetch_line(scales + block * scale_bytes(format));
 }
 
 /// d and m of 16 rows in one block, as `k_format` defines them; not for Q6_K.
