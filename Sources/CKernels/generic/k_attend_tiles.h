@@ -50,8 +50,8 @@ typedef struct {
   size_t stride;
 } stored_groups;
 
-/// Asks for what is stored; converted elements are in the cache already.
-K_INLINE void prefetch(k_kv_dtype dtype, const uint8_t *at) {
+/// Asks for stored elements unless they are `f32`: so are converted ones, which a cache holds already.
+K_INLINE void prefetch_stored(k_kv_dtype dtype, const uint8_t *at) {
   if (dtype != K_KV_F32) prefetch_line(at);
 }
 
@@ -76,7 +76,7 @@ K_INLINE void score_tile(
 #pragma clang loop unroll(full)
     for (int i = 0; i < w; i++) {
       column[i] = v_load_stored(dtype, from[i] + d * keys->stride);
-      prefetch(dtype, ahead[i] + d * GROUP * k_kv_element_bytes(dtype));
+      prefetch_stored(dtype, ahead[i] + d * GROUP * k_kv_element_bytes(dtype));
     }
 #pragma clang loop unroll(full)
     for (int q = 0; q < n; q++) {
@@ -109,7 +109,7 @@ K_INLINE void value_tile(
     for (int32_t t = first; t < end; t++, from += rows->stride, ahead += rows->stride) {
       f32x16 row[4];
 #pragma clang loop unroll(full)
-      for (int i = 0; i < w; i += 2) prefetch(dtype, ahead + (size_t)(16 * i) * k_kv_element_bytes(dtype));
+      for (int i = 0; i < w; i += 2) prefetch_stored(dtype, ahead + (size_t)(16 * i) * k_kv_element_bytes(dtype));
 #pragma clang loop unroll(full)
       for (int i = 0; i < w; i++) row[i] = v_load_stored(dtype, from + (size_t)(16 * i) * k_kv_element_bytes(dtype));
 #pragma clang loop unroll(full)

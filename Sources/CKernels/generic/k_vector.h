@@ -13,6 +13,10 @@
 
 #define K_INLINE static inline __attribute__((always_inline, unused))
 
+/// Brings the line at `at` up to the second cache, which waits for more lines at a time than the first does, and leaves
+/// the first to the activations.
+K_INLINE void prefetch_line(const uint8_t *at) { __builtin_prefetch(at, 0, 2); }
+
 typedef float f32x16 __attribute__((ext_vector_type(16)));
 typedef float f32x8 __attribute__((ext_vector_type(8)));
 typedef float f32x4 __attribute__((ext_vector_type(4)));
@@ -37,10 +41,6 @@ K_INLINE i32x16 v_load_i32(const void *from) {
 }
 
 K_INLINE f32x16 v_set(float value) { return (f32x16)value; }
-
-/// Brings the line at `at` up to the second cache, which waits for more lines at a time than the first does and has the
-/// room that activations take up there. An address beyond what is mapped is ignored.
-K_INLINE void prefetch_line(const uint8_t *at) { __builtin_prefetch(at, 0, 2); }
 
 K_INLINE f32x16 v_fma(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
 
