@@ -19,7 +19,7 @@ K_INLINE int tile_width(int n) {
 #if defined(K_PATH_IS_AVX512)
   return n <= 6 ? 4 : 2;
 #else
-  return n <= 3 ? 2 : 1;
+  return n <= 2 ? 2 : 1;
 #endif
 }
 

@@ -1,4 +1,5 @@
-// The kernels for AVX2 with FMA: half a tile at a time, `vpmaddubsw` for the products.
+// The kernels for AVX2 with FMA: two registers hold 16 rows, `vpmaddubsw` multiplies 4 columns of each into sums of 16
+// bits, which take as many products as the format's codes leave room for.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <math.h>
@@ -12,136 +13,312 @@
 
 K_INLINE __m256i load(const uint8_t *from) { return _mm256_loadu_si256((const __m256i *)from); }
 
-/// Unpacks the codes of 8 rows × 32 columns, 4 columns a register; `half` chooses the tile's rows.
-K_INLINE void unpack(k_format format, const uint8_t *codes, const uint8_t *high, int half, __m256i out[8]) {
-  codes += 32 * half;
-  high += 32 * half;
-  if (format == K_FORMAT_Q8) {
-    // Stored as code + 128: back to two's complement, for the product by sign and magnitude.
-    for (int g = 0; g < 8; g++) out[g] = _mm256_xor_si256(load(codes + 64 * g), _mm256_set1_epi8(-128));
-    return;
+/// Tokens whose sums the registers hold beside the weights: half a panel.
+enum { PART_TOKENS = 4 };
+
+/// Groups of 4 columns in a block; each twice where codes of 8 bits are two of 4.
+enum { KEPT_GROUPS = 16 };
+
+/// What turns a block's integer sums into floats, for each half of the rows: d and m.
+typedef struct {
+  __m256 d[2];
+  __m256 m[2];
+} block_factors;
+
+/// Q6_K's scales of a block's first and last 16 columns, for each half of the rows: as pairs of equal 16-bit numbers, and
+/// side by side.
+typedef struct {
+  __m256i first[2];
+  __m256i last[2];
+  __m256i both[2];
+  /// Of each token of the panel the sums of its first and last 16 codes, negated, side by side.
+  int32_t code_sums[K_PANEL_TOKENS];
+} block_scales_16;
+
+K_INLINE void load_factors(k_format format, const uint8_t *scales, size_t block, block_factors *factors) {
+  f32x16 d, m = v_set(0);
+  const uint8_t *sub;
+  if (format == K_FORMAT_Q6K) block_scales_6k(scales, block, &d, &sub);
+  else block_scales(format, scales, block, &d, &m);
+  memcpy(factors->d, &d, sizeof d);
+  memcpy(factors->m, &m, sizeof m);
+}
+
+K_INLINE void load_scales_16(const uint8_t *scales, size_t block, const k_panel *panel, block_scales_16 *out) {
+  f32x16 d;
+  const uint8_t *sub;
+  block_scales_6k(scales, block, &d, &sub);
+  for (int half = 0; half < 2; half++) {
+    __m256i first = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 8 * half)));
+    __m256i last = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 16 + 8 * half)));
+    out->first[half] = _mm256_blend_epi16(first, _mm256_slli_epi32(first, 16), 0xaa);
+    out->last[half] = _mm256_blend_epi16(last, _mm256_slli_epi32(last, 16), 0xaa);
+    out->both[half] = _mm256_blend_epi16(first, _mm256_slli_epi32(last, 16), 0xaa);
   }
-  const __m256i nibble = _mm256_set1_epi8(15);
-  for (int g = 0; g < 4; g++) {
-    __m256i both = load(codes + 64 * g);
-    out[g] = _mm256_and_si256(both, nibble);
-    out[g + 4] = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-  }
+  __m256i low = _mm256_srai_epi32(load((const uint8_t *)panel->low), 5);
+  __m256i high = _mm256_slli_epi32(load((const uint8_t *)panel->high), 16 - 5);
+  _mm256_storeu_si256((__m256i *)out->code_sums, _mm256_blend_epi16(low, high, 0xaa));
+}
+
+/// The codes of 8 rows in 4 columns from 4 × `group` on; `half` chooses the rows. Of eight bits the low nibbles, and the
+/// high ones from group 8 on.
+K_INLINE __m256i unpack(k_format format, const uint8_t *codes, const uint8_t *high, int group, int half) {
+  int nibbles = format == K_FORMAT_Q8 ? 8 : 4;
+  __m256i out = load(codes + 64 * (group % nibbles) + 32 * half);
+  if (group >= nibbles) out = _mm256_srli_epi16(out, 4);
+  out = _mm256_and_si256(out, _mm256_set1_epi8(15));
   if (high_bytes(format) == 64) {
-    const __m256i bit = _mm256_set1_epi8(16);
-    __m256i bits = load(high);
-    for (int g = 0; g < 8; g++) {
-      __m256i moved = g < 4 ? _mm256_slli_epi16(bits, 4 - g) : _mm256_srli_epi16(bits, g - 4);
-      out[g] = _mm256_or_si256(out[g], _mm256_and_si256(moved, bit));
-    }
+    __m256i bits = load(high + 32 * half);
+    bits = group < 4 ? _mm256_slli_epi16(bits, 4 - group) : _mm256_srli_epi16(bits, group - 4);
+    out = _mm256_or_si256(out, _mm256_and_si256(bits, _mm256_set1_epi8(16)));
   } else if (high_bytes(format) == 128) {
-    const __m256i mask = _mm256_set1_epi8(48);
-    for (int part = 0; part < 2; part++) {
-      __m256i pairs = load(high + 64 * part);
-      __m256i moved[4] = {
-          _mm256_slli_epi16(pairs, 4), _mm256_slli_epi16(pairs, 2), pairs, _mm256_srli_epi16(pairs, 2)};
-      for (int g = 0; g < 4; g++) {
-        out[4 * part + g] = _mm256_or_si256(out[4 * part + g], _mm256_and_si256(moved[g], mask));
+    __m256i pairs = load(high + 64 * (group / 4) + 32 * half);
+    int shift = 2 * (group % 4);
+    pairs = shift < 4 ? _mm256_slli_epi16(pairs, 4 - shift) : _mm256_srli_epi16(pairs, shift - 4);
+    out = _mm256_or_si256(out, _mm256_and_si256(pairs, _mm256_set1_epi8(48)));
+  }
+  return out;
+}
+
+typedef enum {
+  WEIGHTS_PACKED,
+  /// Packed, and to be kept.
+  WEIGHTS_TO_KEEP,
+  WEIGHTS_KEPT,
+} weights_source;
+
+/// One block of 16 rows.
+typedef struct {
+  const uint8_t *codes;
+  const uint8_t *high;
+  const block_scales_16 *scales_16;
+  /// Unpacked: where a panel's second half is multiplied with it, only the first unpacks.
+  __m256i (*kept)[2];
+} weight_block;
+
+K_INLINE __m256i take(k_format format, weights_source source, const weight_block *block, int group, int half) {
+  __m256i *kept = &block->kept[group][half];
+  if (source == WEIGHTS_KEPT) return *kept;
+  __m256i out = unpack(format, block->codes, block->high, group, half);
+  if (source == WEIGHTS_TO_KEEP) *kept = out;
+  return out;
+}
+
+/// Some tokens of a panel.
+typedef struct {
+  const k_panel *panel;
+  size_t lane;
+} panel_part;
+
+/// Integer sums of a part's tokens, for both halves of the rows, and how they become floats.
+typedef struct {
+  panel_part part;
+  __m256i sums[PART_TOKENS][2];
+  const block_factors *factors;
+  /// The tokens' totals of all blocks.
+  __m256 (*totals)[2];
+} pending_sums;
+
+/// Adds the pending sums of tokens [from, to).
+K_INLINE void add_pending(k_format format, const pending_sums *pending, int from, int to) {
+  const k_panel *panel = pending->part.panel;
+  const block_factors *factors = pending->factors;
+#pragma clang loop unroll(full)
+  for (int t = from; t < to; t++) {
+    size_t token = pending->part.lane + (size_t)t;
+    __m256 d = _mm256_set1_ps(panel->d[token]), sum = _mm256_set1_ps(panel->sum[token]);
+#pragma clang loop unroll(full)
+    for (int half = 0; half < 2; half++) {
+      __m256 factor = _mm256_mul_ps(factors->d[half], d);
+      __m256 total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(pending->sums[t][half]), factor, pending->totals[t][half]);
+      pending->totals[t][half] = format == K_FORMAT_Q6K ? total : _mm256_fmadd_ps(factors->m[half], sum, total);
+    }
+  }
+}
+
+K_INLINE __m256i broadcast(panel_part part, int token, int group) {
+  int32_t four;
+  memcpy(&four, part.panel->codes[part.lane + (size_t)token] + 4 * group, 4);
+  return _mm256_set1_epi32(four);
+}
+
+/// Keeps the compiler from adding many products up as a tree, for which the registers do not suffice.
+#define ONE_BY_ONE(a) asm volatile("" : "+x"(a))
+
+/// Codes of 4 and 5 bits. Pairs' sums fit 16 bits: 2 × 127 × code × products ≤ 32,767 for eight products of 4 bits, and
+/// for four of 5.
+K_INLINE void multiply_narrow(
+    k_format format, int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
+    const pending_sums *pending, __m256i (*out)[2]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const bool is_5 = high_bytes(format) == 64;
+  __m256i pairs[PART_TOKENS][2], half_sums[PART_TOKENS][2];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 8; i++) {
+    // 0, 4, 1, 5, …: both nibbles of what is loaded.
+    int group = i / 2 + i % 2 * 4;
+    bool begins = i == 0 || (is_5 && i == 4);
+    __m256i w0 = take(format, source, block, group, 0), w1 = take(format, source, block, group, 1);
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      __m256i x = broadcast(part, t, group);
+      __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
+      pairs[t][0] = begins ? p0 : _mm256_add_epi16(pairs[t][0], p0);
+      pairs[t][1] = begins ? p1 : _mm256_add_epi16(pairs[t][1], p1);
+      ONE_BY_ONE(pairs[t][0]);
+      ONE_BY_ONE(pairs[t][1]);
+    }
+    add_pending(format, pending, pending_tokens * i / 8, pending_tokens * (i + 1) / 8);
+    if (is_5 && i == 3) {
+#pragma clang loop unroll(full)
+      for (int t = 0; t < tokens; t++) {
+        half_sums[t][0] = _mm256_madd_epi16(pairs[t][0], ones);
+        half_sums[t][1] = _mm256_madd_epi16(pairs[t][1], ones);
       }
     }
   }
-}
-
-/// Products whose pairwise sums fit 16 bits when this many are added: 2 × 127 × code × n ≤ 32,767.
-K_INLINE int products_per_sum(k_format format) {
-  if (format == K_FORMAT_Q8) return 1;
-  return high_bytes(format) == 128 ? 2 : high_bytes(format) == 64 ? 4 : 8;
-}
-
-K_INLINE __m256i dot(k_format format, const __m256i *weights, const int8_t *x, int from, int to) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  int step = products_per_sum(format);
-  __m256i sum = _mm256_setzero_si256();
-  for (int g = from; g < to; g += step) {
-    __m256i pairs = _mm256_setzero_si256();
-    for (int i = g; i < g + step && i < to; i++) {
-      int32_t four;
-      memcpy(&four, x + 4 * i, 4);
-      __m256i v = _mm256_set1_epi32(four);
-      __m256i product = format == K_FORMAT_Q8
-                            ? _mm256_maddubs_epi16(_mm256_abs_epi8(weights[i]), _mm256_sign_epi8(v, weights[i]))
-                            : _mm256_maddubs_epi16(weights[i], v);
-      pairs = i == g ? product : _mm256_add_epi16(pairs, product);
-    }
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-  }
-  return sum;
-}
-
-/// Adds one block's products for 8 rows and some tokens to `sums`.
-K_INLINE void add_block(
-    k_format format, int tokens, int half, const uint8_t *codes, const uint8_t *high, const uint8_t *scales,
-    size_t block, const k_panel *panel, size_t lane, __m256 *sums) {
-  __m256i weights[8];
-  unpack(format, codes + block * code_bytes(format), high + block * high_bytes(format), half, weights);
-  if (format == K_FORMAT_Q6K) {
-    f32x16 both_d;
-    const uint8_t *sub;
-    block_scales_6k(scales, block, &both_d, &sub);
-    __m256 d = ((const __m256 *)&both_d)[half];
-    __m256i first = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 8 * half)));
-    __m256i second = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sub + 16 + 8 * half)));
-    for (int t = 0; t < tokens; t++) {
-      size_t token = lane + (size_t)t;
-      const int8_t *v = panel->codes[token];
-      __m256i low = _mm256_add_epi32(dot(format, weights, v, 0, 4), _mm256_set1_epi32(panel->low[token]));
-      __m256i top = _mm256_add_epi32(dot(format, weights, v, 4, 8), _mm256_set1_epi32(panel->high[token]));
-      __m256i both = _mm256_add_epi32(_mm256_mullo_epi32(low, first), _mm256_mullo_epi32(top, second));
-      __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(panel->d[token]));
-      sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), factor, sums[t]);
-    }
-    return;
-  }
-  f32x16 both_d, both_m;
-  block_scales(format, scales, block, &both_d, &both_m);
-  __m256 d = ((const __m256 *)&both_d)[half];
-  __m256 m = ((const __m256 *)&both_m)[half];
+#pragma clang loop unroll(full)
   for (int t = 0; t < tokens; t++) {
-    size_t token = lane + (size_t)t;
-    __m256i sum = dot(format, weights, panel->codes[token], 0, 8);
-    if (format == K_FORMAT_Q8) {
-      // low + high is −32 × the sum of the codes, so this adds the 128 × that the stored codes have in excess.
-      sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(4 * (panel->low[token] + panel->high[token])));
+    for (int half = 0; half < 2; half++) {
+      __m256i sum = _mm256_madd_epi16(pairs[t][half], ones);
+      out[t][half] = is_5 ? _mm256_add_epi32(sum, half_sums[t][half]) : sum;
     }
-    __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(panel->d[token]));
-    sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, sums[t]);
-    sums[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(panel->sum[token]), sums[t]);
   }
 }
 
-/// Tokens that share what was unpacked: half a panel, as many as the registers hold.
-enum { PART_TOKENS = 4 };
+/// Codes of 6 bits: two products' pairs fit 16 bits. The scales are multiplied where the pairs are added up.
+K_INLINE void multiply_6k(
+    int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
+    const pending_sums *pending, __m256i (*out)[2]) {
+  __m256i sums[PART_TOKENS][2];
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) {
+    // × 32 they take off what the codes have in excess.
+    __m256i code_sums = _mm256_set1_epi32(block->scales_16->code_sums[part.lane + (size_t)t]);
+#pragma clang loop unroll(full)
+    for (int half = 0; half < 2; half++) {
+      sums[t][half] = _mm256_slli_epi32(_mm256_madd_epi16(block->scales_16->both[half], code_sums), 5);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int group = 0; group < 8; group += 2) {
+    __m256i first[2], second[2];
+#pragma clang loop unroll(full)
+    for (int half = 0; half < 2; half++) {
+      first[half] = take(K_FORMAT_Q6K, source, block, group, half);
+      second[half] = take(K_FORMAT_Q6K, source, block, group + 1, half);
+    }
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      __m256i x = broadcast(part, t, group), y = broadcast(part, t, group + 1);
+#pragma clang loop unroll(full)
+      for (int half = 0; half < 2; half++) {
+        __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(first[half], x), _mm256_maddubs_epi16(second[half], y));
+        pairs = _mm256_madd_epi16(pairs, group < 4 ? block->scales_16->first[half] : block->scales_16->last[half]);
+        sums[t][half] = _mm256_add_epi32(sums[t][half], pairs);
+        ONE_BY_ONE(sums[t][half]);
+      }
+    }
+    add_pending(K_FORMAT_Q6K, pending, pending_tokens * group / 8, pending_tokens * (group + 2) / 8);
+  }
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) out[t][0] = sums[t][0], out[t][1] = sums[t][1];
+}
 
+/// Codes of 8 bits, as two of 4.
+K_INLINE void multiply_8(
+    int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
+    const pending_sums *pending, __m256i (*out)[2]) {
+  const __m256i ones = _mm256_set1_epi16(1), sixteens = _mm256_set1_epi16(16);
+  __m256i sums[PART_TOKENS][2];
+#pragma clang loop unroll(full)
+  for (int half = 0; half < 2; half++) {
+    __m256i low[PART_TOKENS], top[PART_TOKENS];
+#pragma clang loop unroll(full)
+    for (int group = 0; group < 8; group++) {
+      __m256i w0 = take(K_FORMAT_Q8, source, block, group, half), w1 = take(K_FORMAT_Q8, source, block, group + 8, half);
+#pragma clang loop unroll(full)
+      for (int t = 0; t < tokens; t++) {
+        __m256i x = broadcast(part, t, group);
+        __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
+        low[t] = group == 0 ? p0 : _mm256_add_epi16(low[t], p0);
+        top[t] = group == 0 ? p1 : _mm256_add_epi16(top[t], p1);
+        ONE_BY_ONE(low[t]);
+        ONE_BY_ONE(top[t]);
+      }
+      int step = 8 * half + group;
+      add_pending(K_FORMAT_Q8, pending, pending_tokens * step / 16, pending_tokens * (step + 1) / 16);
+    }
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+      sums[t][half] = _mm256_add_epi32(_mm256_madd_epi16(low[t], ones), _mm256_madd_epi16(top[t], sixteens));
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int t = 0; t < tokens; t++) out[t][0] = sums[t][0], out[t][1] = sums[t][1];
+}
+
+/// Multiplies a block with a part's tokens. Between the products stand the float sums of what was multiplied before, so
+/// that neither waits for the latency of the other.
+K_INLINE void multiply(
+    k_format format, int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
+    const pending_sums *pending, __m256i (*out)[2]) {
+  if (format == K_FORMAT_Q6K) {
+    multiply_6k(tokens, source, block, part, pending_tokens, pending, out);
+  } else if (format == K_FORMAT_Q8) {
+    multiply_8(tokens, source, block, part, pending_tokens, pending, out);
+  } else {
+    multiply_narrow(format, tokens, source, block, part, pending_tokens, pending, out);
+  }
+}
+
+/// One tile for the tokens of a panel, in two parts.
 K_INLINE void avx2_tile(
     k_format format, int tokens, const k_matrix *w, const k_activations *x, size_t tile, size_t token,
     outlier_column *column, float *y, size_t stride) {
+  const int first_tokens = tokens < PART_TOKENS ? tokens : PART_TOKENS, second_tokens = tokens - first_tokens;
   size_t blocks = w->columns / 32;
   const uint8_t *codes = w->codes + tile * w->codes_stride;
   const uint8_t *high = w->high + tile * w->high_stride;
   const uint8_t *scales = w->scales + tile * w->scales_stride;
   const k_panel *panels = x->panels + k_panel_index(token, w->columns);
-  size_t lane = token % K_PANEL_TOKENS;
-  __m256 sums[2][PART_TOKENS];
+  __m256 totals[K_PANEL_TOKENS][2];
   for (int t = 0; t < tokens; t++) {
-    f32x16 both = outlier_product(format, w, x, tile, token + (size_t)t, column);
-    memcpy(&sums[0][t], &both, 32);
-    memcpy(&sums[1][t], (char *)&both + 32, 32);
+    f32x16 start = outlier_product(format, w, x, tile, token + (size_t)t, column);
+    memcpy(totals[t], &start, sizeof start);
   }
+  // Before the first block stands one that adds −0, which leaves every sum as it is.
+  static const k_panel no_panel;
+  const __m256 minus_zero = _mm256_set1_ps(-0.0f);
+  block_factors factors = {{minus_zero, minus_zero}, {minus_zero, minus_zero}};
+  pending_sums first = {.factors = &factors, .part = {&no_panel, 0}, .totals = totals};
+  pending_sums second = {.factors = &factors, .part = {&no_panel, 0}, .totals = totals + PART_TOKENS};
+  __m256i kept[KEPT_GROUPS][2];
+  block_scales_16 scales_16;
   for (size_t b = 0; b < blocks; b++) {
     prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
-    add_block(format, tokens, 0, codes, high, scales, b, panels + b, lane, sums[0]);
-    add_block(format, tokens, 1, codes, high, scales, b, panels + b, lane, sums[1]);
+    weight_block block = {codes + b * code_bytes(format), high + b * high_bytes(format), &scales_16, kept};
+    if (format == K_FORMAT_Q6K) load_scales_16(scales, b, panels + b, &scales_16);
+    panel_part part = {panels + b, 0};
+    if (second_tokens == 0) {
+      multiply(format, first_tokens, WEIGHTS_PACKED, &block, part, first_tokens, &first, first.sums);
+    } else {
+      multiply(format, first_tokens, WEIGHTS_TO_KEEP, &block, part, second_tokens, &second, first.sums);
+    }
+    first.part = part;
+    load_factors(format, scales, b, &factors);
+    if (second_tokens > 0) {
+      part.lane = PART_TOKENS;
+      multiply(format, second_tokens, WEIGHTS_KEPT, &block, part, first_tokens, &first, second.sums);
+      second.part = part;
+    }
   }
+  if (second_tokens == 0) add_pending(format, &first, 0, first_tokens);
+  else add_pending(format, &second, 0, second_tokens);
   for (int t = 0; t < tokens; t++) {
-    f32x16 both;
-    memcpy(&both, &sums[0][t], 32);
-    memcpy((char *)&both + 32, &sums[1][t], 32);
-    store_rows(w, tile, y + (token + (size_t)t) * stride, both);
+    f32x16 total;
+    memcpy(&total, totals[t], sizeof total);
+    store_rows(w, tile, y + (token + (size_t)t) * stride, total);
   }
 }
 
@@ -150,12 +327,16 @@ K_INLINE void avx2_tiles(
     size_t stride) {
   for (size_t tile = begin; tile < end; tile++) {
     outlier_column column = {.column = UINT32_MAX};
-    for (size_t t = 0; t < x->tokens; t += PART_TOKENS) {
+    for (size_t t = 0; t < x->tokens; t += K_PANEL_TOKENS) {
       switch (x->tokens - t) {
         case 1: avx2_tile(format, 1, w, x, tile, t, &column, y, stride); break;
         case 2: avx2_tile(format, 2, w, x, tile, t, &column, y, stride); break;
         case 3: avx2_tile(format, 3, w, x, tile, t, &column, y, stride); break;
-        default: avx2_tile(format, PART_TOKENS, w, x, tile, t, &column, y, stride); break;
+        case 4: avx2_tile(format, 4, w, x, tile, t, &column, y, stride); break;
+        case 5: avx2_tile(format, 5, w, x, tile, t, &column, y, stride); break;
+        case 6: avx2_tile(format, 6, w, x, tile, t, &column, y, stride); break;
+        case 7: avx2_tile(format, 7, w, x, tile, t, &column, y, stride); break;
+        default: avx2_tile(format, 8, w, x, tile, t, &column, y, stride); break;
       }
     }
   }
