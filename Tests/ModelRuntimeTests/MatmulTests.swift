@@ -131,7 +131,7 @@ struct MatmulTests {
     }
   }
 
-  /// The largest codes and scales: where 16-bit sums would overflow first.
+  /// The largest activations, beside all sorts of codes.
   @Test(arguments: KernelPath.allCases.filter(\.isSupported), RandomTensor.types)
   func extremesDoNotOverflow(path: KernelPath, type: GGUFTensorType) throws {
     let packed = try Packed(type, rows: 48, columns: 256, seed: 14)
@@ -143,6 +143,30 @@ struct MatmulTests {
         let weights = packed.weights[row * 256..<(row + 1) * 256].map(Double.init)
         let exact = Double(sign) * weights.reduce(0, +)
         #expect(abs(Double(output[row]) - exact) <= 1e-4 * (1 + weights.reduce(0) { $0 + abs($1) }))
+      }
+    }
+  }
+
+  /// The largest codes beside the largest activations, in each part of a panel: where sums of 16 bits would overflow.
+  @Test(arguments: KernelTests.paths, RandomTensor.types.filter { ![.f32, .f16, .bf16].contains($0) })
+  func largestCodes(path: KernelPath, type: GGUFTensorType) throws {
+    let one: [UInt8] = [0x00, 0x3c]
+    var block = [UInt8](repeating: type == .q80 ? 0x7f : 0xff, count: type.blockBytes)
+    switch type {
+    case .q6K: block.replaceSubrange(208..<210, with: one)
+    case .q40, .q50, .q80: block.replaceSubrange(0..<2, with: one)
+    default: block.replaceSubrange(0..<4, with: one + one)
+    }
+    let blocks = [[UInt8]](repeating: block, count: 16 * 256 / type.blockSize)
+    let packed = try Packed(type, blocks.flatMap { $0 }, rows: 16, columns: 256)
+    for sign in [Float(1), -1] {
+      let input = try Activations([Float](repeating: sign, count: 9 * 256), tokens: 9, takesOutliers: false)
+      let expected = try input.multiply(packed, .portable, quantized: true)
+      let exact = sign * packed.weights[..<256].reduce(0, +)
+      #expect(expected.allSatisfy { abs($0 - exact) <= 1e-4 * abs(exact) })
+      for count in [1, 4, 5, 8, 9] {
+        let output = try input.multiply(packed, path, quantized: true, tokens: 0..<count)
+        #expect(output == Array(expected[..<(16 * count)]))
       }
     }
   }

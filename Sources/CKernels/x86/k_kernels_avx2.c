@@ -15,8 +15,9 @@ K_INLINE __m256i load(const uint8_t *from) { return _mm256_loadu_si256((const __
 
 /// Tokens whose sums the registers hold beside the weights: half a panel.
 enum { PART_TOKENS = 4 };
+_Static_assert(K_PANEL_TOKENS == 8 && PART_TOKENS == K_PANEL_TOKENS / 2, "one register holds a panel's numbers");
 
-/// Groups of 4 columns in a block; each twice where codes of 8 bits are two of 4.
+/// A block's 8 groups of 4 columns, each twice where codes of 8 bits are two of 4.
 enum { KEPT_GROUPS = 16 };
 
 /// What turns a block's integer sums into floats, for each half of the rows: d and m.
@@ -25,15 +26,15 @@ typedef struct {
   __m256 m[2];
 } block_factors;
 
-/// Q6_K's scales of a block's first and last 16 columns, for each half of the rows: as pairs of equal 16-bit numbers, and
-/// side by side.
+/// What Q6_K's integer sums take beside the codes: the scales of a block's first and last 16 columns, for each half of
+/// the rows, as pairs of equal 16-bit numbers and side by side.
 typedef struct {
   __m256i first[2];
   __m256i last[2];
   __m256i both[2];
   /// Of each token of the panel the sums of its first and last 16 codes, negated, side by side.
   int32_t code_sums[K_PANEL_TOKENS];
-} block_scales_16;
+} factors_6k;
 
 K_INLINE void load_factors(k_format format, const uint8_t *scales, size_t block, block_factors *factors) {
   f32x16 d, m = v_set(0);
@@ -44,7 +45,7 @@ K_INLINE void load_factors(k_format format, const uint8_t *scales, size_t block,
   memcpy(factors->m, &m, sizeof m);
 }
 
-K_INLINE void load_scales_16(const uint8_t *scales, size_t block, const k_panel *panel, block_scales_16 *out) {
+K_INLINE void load_factors_6k(const uint8_t *scales, size_t block, const k_panel *panel, factors_6k *out) {
   f32x16 d;
   const uint8_t *sub;
   block_scales_6k(scales, block, &d, &sub);
@@ -60,8 +61,8 @@ K_INLINE void load_scales_16(const uint8_t *scales, size_t block, const k_panel 
   _mm256_storeu_si256((__m256i *)out->code_sums, _mm256_blend_epi16(low, high, 0xaa));
 }
 
-/// The codes of 8 rows in 4 columns from 4 × `group` on; `half` chooses the rows. Of eight bits the low nibbles, and the
-/// high ones from group 8 on.
+/// The codes of 8 rows in 4 columns from 4 × `group` on; `half` chooses the rows. Of eight bits the low nibbles, and
+/// the high ones from group 8 on.
 K_INLINE __m256i unpack(k_format format, const uint8_t *codes, const uint8_t *high, int group, int half) {
   int nibbles = format == K_FORMAT_Q8 ? 8 : 4;
   __m256i out = load(codes + 64 * (group % nibbles) + 32 * half);
@@ -91,7 +92,8 @@ typedef enum {
 typedef struct {
   const uint8_t *codes;
   const uint8_t *high;
-  const block_scales_16 *scales_16;
+  /// Of Q6_K alone.
+  const factors_6k *sub;
   /// Unpacked: where a panel's second half is multiplied with it, only the first unpacks.
   __m256i (*kept)[2];
 } weight_block;
@@ -186,7 +188,8 @@ K_INLINE void multiply_narrow(
   }
 }
 
-/// Codes of 6 bits: two products' pairs fit 16 bits. The scales are multiplied where the pairs are added up.
+/// Codes of 6 bits: two products' pairs fit 16 bits, 2 × 127 × 63 × 2 = 32,004. The scales are multiplied where the
+/// pairs are added up.
 K_INLINE void multiply_6k(
     int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
     const pending_sums *pending, __m256i (*out)[2]) {
@@ -194,27 +197,27 @@ K_INLINE void multiply_6k(
 #pragma clang loop unroll(full)
   for (int t = 0; t < tokens; t++) {
     // × 32 they take off what the codes have in excess.
-    __m256i code_sums = _mm256_set1_epi32(block->scales_16->code_sums[part.lane + (size_t)t]);
+    __m256i code_sums = _mm256_set1_epi32(block->sub->code_sums[part.lane + (size_t)t]);
 #pragma clang loop unroll(full)
     for (int half = 0; half < 2; half++) {
-      sums[t][half] = _mm256_slli_epi32(_mm256_madd_epi16(block->scales_16->both[half], code_sums), 5);
+      sums[t][half] = _mm256_slli_epi32(_mm256_madd_epi16(block->sub->both[half], code_sums), 5);
     }
   }
 #pragma clang loop unroll(full)
   for (int group = 0; group < 8; group += 2) {
-    __m256i first[2], second[2];
+    __m256i w0[2], w1[2];
 #pragma clang loop unroll(full)
     for (int half = 0; half < 2; half++) {
-      first[half] = take(K_FORMAT_Q6K, source, block, group, half);
-      second[half] = take(K_FORMAT_Q6K, source, block, group + 1, half);
+      w0[half] = take(K_FORMAT_Q6K, source, block, group, half);
+      w1[half] = take(K_FORMAT_Q6K, source, block, group + 1, half);
     }
 #pragma clang loop unroll(full)
     for (int t = 0; t < tokens; t++) {
       __m256i x = broadcast(part, t, group), y = broadcast(part, t, group + 1);
 #pragma clang loop unroll(full)
       for (int half = 0; half < 2; half++) {
-        __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(first[half], x), _mm256_maddubs_epi16(second[half], y));
-        pairs = _mm256_madd_epi16(pairs, group < 4 ? block->scales_16->first[half] : block->scales_16->last[half]);
+        __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(w0[half], x), _mm256_maddubs_epi16(w1[half], y));
+        pairs = _mm256_madd_epi16(pairs, group < 4 ? block->sub->first[half] : block->sub->last[half]);
         sums[t][half] = _mm256_add_epi32(sums[t][half], pairs);
         ONE_BY_ONE(sums[t][half]);
       }
@@ -225,7 +228,7 @@ K_INLINE void multiply_6k(
   for (int t = 0; t < tokens; t++) out[t][0] = sums[t][0], out[t][1] = sums[t][1];
 }
 
-/// Codes of 8 bits, as two of 4.
+/// Codes of 8 bits, as two of 4, of which eight products fit.
 K_INLINE void multiply_8(
     int tokens, weights_source source, const weight_block *block, panel_part part, int pending_tokens,
     const pending_sums *pending, __m256i (*out)[2]) {
@@ -236,7 +239,8 @@ K_INLINE void multiply_8(
     __m256i low[PART_TOKENS], top[PART_TOKENS];
 #pragma clang loop unroll(full)
     for (int group = 0; group < 8; group++) {
-      __m256i w0 = take(K_FORMAT_Q8, source, block, group, half), w1 = take(K_FORMAT_Q8, source, block, group + 8, half);
+      __m256i w0 = take(K_FORMAT_Q8, source, block, group, half);
+      __m256i w1 = take(K_FORMAT_Q8, source, block, group + 8, half);
 #pragma clang loop unroll(full)
       for (int t = 0; t < tokens; t++) {
         __m256i x = broadcast(part, t, group);
@@ -294,11 +298,11 @@ K_INLINE void avx2_tile(
   pending_sums first = {.factors = &factors, .part = {&no_panel, 0}, .totals = totals};
   pending_sums second = {.factors = &factors, .part = {&no_panel, 0}, .totals = totals + PART_TOKENS};
   __m256i kept[KEPT_GROUPS][2];
-  block_scales_16 scales_16;
+  factors_6k sub;
   for (size_t b = 0; b < blocks; b++) {
     prefetch_block(format, codes, high, scales, b + PREFETCH_BLOCKS);
-    weight_block block = {codes + b * code_bytes(format), high + b * high_bytes(format), &scales_16, kept};
-    if (format == K_FORMAT_Q6K) load_scales_16(scales, b, panels + b, &scales_16);
+    weight_block block = {codes + b * code_bytes(format), high + b * high_bytes(format), &sub, kept};
+    if (format == K_FORMAT_Q6K) load_factors_6k(scales, b, panels + b, &sub);
     panel_part part = {panels + b, 0};
     if (second_tokens == 0) {
       multiply(format, first_tokens, WEIGHTS_PACKED, &block, part, first_tokens, &first, first.sums);
@@ -306,6 +310,7 @@ K_INLINE void avx2_tile(
       multiply(format, first_tokens, WEIGHTS_TO_KEEP, &block, part, second_tokens, &second, first.sums);
     }
     first.part = part;
+    // Not before: the products above added the sums of the block before.
     load_factors(format, scales, b, &factors);
     if (second_tokens > 0) {
       part.lane = PART_TOKENS;
