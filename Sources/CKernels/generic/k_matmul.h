@@ -81,6 +81,14 @@ K_INLINE i32x16 block_codes(
   }
 }
 
+/// Where a product takes its weights from: those that several products need are kept unpacked.
+typedef enum {
+  WEIGHTS_PACKED,
+  /// Packed, and to be kept.
+  WEIGHTS_TO_KEEP,
+  WEIGHTS_KEPT,
+} weights_source;
+
 /// Stores a tile's results for one token; the last tile may have fewer rows.
 K_INLINE void store_rows(const k_matrix *w, size_t tile, float *y, f32x16 sums) {
   size_t row = tile * K_TILE_ROWS;

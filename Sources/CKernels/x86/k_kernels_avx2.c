@@ -81,13 +81,6 @@ K_INLINE __m256i unpack(k_format format, const uint8_t *codes, const uint8_t *hi
   return out;
 }
 
-typedef enum {
-  WEIGHTS_PACKED,
-  /// Packed, and to be kept.
-  WEIGHTS_TO_KEEP,
-  WEIGHTS_KEPT,
-} weights_source;
-
 /// One block of 16 rows.
 typedef struct {
   const uint8_t *codes;

@@ -69,13 +69,6 @@ typedef struct {
 /// Most blocks that are kept at a time: 33 KiB. Longer rows go through in pieces of about the same length.
 enum { KEPT_BLOCKS = 48 };
 
-typedef enum {
-  WEIGHTS_PACKED,
-  /// Packed, and to be kept.
-  WEIGHTS_TO_KEEP,
-  WEIGHTS_KEPT,
-} weights_source;
-
 /// Part of a tile: blocks [begin, end) of its rows.
 typedef struct {
   const uint8_t *codes;
