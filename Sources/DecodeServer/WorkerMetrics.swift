@@ -98,6 +98,8 @@ enum WorkerMetrics {
     collector.gauge("draft_model_blocks", help: "Blocks of the draft model's pool.", model.blockCount)
     collector.gauge(
       "draft_model_active_blocks", help: "Blocks of the draft model's pool that sequences hold.", model.activeBlocks)
+    collector.gauge(
+      "draft_model_vocabulary", help: "Tokens that the draft model chose among in its last pass.", model.vocabulary)
     collector.counter("draft_model_passes", help: "Forward passes of the draft model.", Int(model.forwards))
     collector.counter("draft_model_seconds", help: "Time of those passes, with the drawing of drafts.", model.seconds)
     collector.counter(

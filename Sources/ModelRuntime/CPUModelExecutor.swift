@@ -135,6 +135,9 @@ public final class CPUModelExecutor: ModelExecutor {
     for token in batch.tokens where token < 0 || Int(token) >= vocabularySize {
       throw ServingError(.invalidArgument, "token \(token) is outside the vocabulary of \(vocabularySize)")
     }
+    if let prefix = batch.vocabularyPrefix {
+      precondition(prefix > 0 && prefix <= vocabularySize, "logits are wanted of tokens outside the vocabulary")
+    }
     for block in batch.blockTable {
       precondition(block >= 0 && Int(block) < memory.blockCount, "a block table names a block outside the pool")
     }

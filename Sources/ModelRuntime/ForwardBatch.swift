@@ -32,6 +32,8 @@ public struct ForwardBatch {
   public private(set) var segments: [Segment] = []
   /// Indices in `tokens`, ascending, of the tokens whose logits are wanted.
   public private(set) var logitRows: [Int] = []
+  /// How many of the vocabulary's first tokens get logits; nil: all. A row of logits is that wide.
+  public var vocabularyPrefix: Int?
 
   public init() {}
 
@@ -54,5 +56,6 @@ public struct ForwardBatch {
     blockTable.removeAll(keepingCapacity: true)
     segments.removeAll(keepingCapacity: true)
     logitRows.removeAll(keepingCapacity: true)
+    vocabularyPrefix = nil
   }
 }

@@ -15,7 +15,8 @@ public protocol ModelExecutor: AnyObject {
 
   /// Computes the batch: writes each token's keys and values to its block, then attends over what the table holds.
   ///
-  /// - Returns: `[logitRows, vocabularySize]`, `f32`, in the order of `batch.logitRows`; valid until the next call.
+  /// - Returns: `[logitRows, batch.vocabularyPrefix ?? vocabularySize]`, `f32`, in the order of `batch.logitRows`; valid until
+  ///   the next call.
   func forward(_ batch: ForwardBatch) throws(ServingError) -> UnsafeBufferPointer<Float>
 
   /// Whether passes may come in pieces.

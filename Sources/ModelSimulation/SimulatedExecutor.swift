@@ -192,7 +192,7 @@ public final class SimulatedExecutor: ModelExecutor {
   }
 
   private func readAll(_ batch: ForwardBatch, into logits: inout LogitRows) {
-    logits.reserve(batch.logitRows.count, width: vocabularySize)
+    logits.reserve(batch.logitRows.count, width: batch.vocabularyPrefix ?? vocabularySize)
     var row = 0
     for segment in batch.segments {
       var rows: [Int] = []

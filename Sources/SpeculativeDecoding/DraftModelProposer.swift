@@ -16,8 +16,9 @@ public final class DraftModelProposer {
   private let executor: any ModelExecutor
   private let endOfGenerationTokens: [TokenID]
   private let blockSize: Int
-  private let vocabularySize: Int
   private var pool: BlockPool
+  private var vocabulary: DraftVocabulary
+  /// Of the tokens that the last pass had logits for.
   private var sampler: Sampler
   private var sequences: [UInt64: DraftSequence] = [:]
   private var round: UInt64 = 0
@@ -41,8 +42,8 @@ public final class DraftModelProposer {
     self.executor = executor
     self.endOfGenerationTokens = endOfGenerationTokens
     blockSize = executor.layout.blockSize
-    vocabularySize = executor.vocabularySize
     pool = BlockPool(blockCount: executor.memory.blockCount, isCaching: isCaching, logLimit: 1)
+    vocabulary = DraftVocabulary(size: executor.vocabularySize)
     sampler = Sampler(vocabularySize: executor.vocabularySize, endOfGenerationTokens: endOfGenerationTokens)
     statistics.blockCount = executor.memory.blockCount
   }
@@ -104,6 +105,8 @@ public final class DraftModelProposer {
       asks[index].drafts.removeAll(keepingCapacity: true)
       asks[index].limit = min(asks[index].limit, executor.maximumContextLength - asks[index].tokens.count)
       guard asks[index].limit > 0, let sequence = sequence(for: asks[index]) else { continue }
+      for token in asks[index].tokens[sequence.recordedCount...] { vocabulary.record(token) }
+      sequence.recordedCount = asks[index].tokens.count
       catchUp(index, asks[index], sequence, &budget)
       longest = max(longest, asks[index].limit)
     }
@@ -136,7 +139,7 @@ public final class DraftModelProposer {
     {
       return nil
     }
-    let sequence = DraftSequence()
+    let sequence = DraftSequence(recordedCount: ask.tokens.count)
     pool.append(prefix, to: &sequence.table)
     sequence.computedCount = prefix.count * blockSize
     sequence.sealedCount = prefix.count
@@ -195,6 +198,12 @@ public final class DraftModelProposer {
   }
 
   private func forward(_ asks: [DraftAsk]) -> UnsafeBufferPointer<Float>? {
+    batch.vocabularyPrefix = vocabulary.part
+    let width = batch.vocabularyPrefix ?? executor.vocabularySize
+    if sampler.vocabularySize != width {
+      sampler = Sampler(vocabularySize: width, endOfGenerationTokens: endOfGenerationTokens)
+    }
+    statistics.vocabulary = width
     do throws(ServingError) {
       return try executor.forward(batch)
     } catch {
@@ -239,11 +248,12 @@ public final class DraftModelProposer {
 
   /// Draws the next draft of each active ask; those that want more stay active.
   private func draw(_ asks: inout [DraftAsk], _ logits: UnsafeBufferPointer<Float>) {
+    let width = sampler.vocabularySize
     var kept = 0
     for row in active.indices {
       let index = active[row]
       guard let sequence = sequences[asks[index].id] else { continue }
-      let values = UnsafeBufferPointer(rebasing: logits[row * vocabularySize..<(row + 1) * vocabularySize])
+      let values = UnsafeBufferPointer(rebasing: logits[row * width..<(row + 1) * width])
       guard
         let token = try? sampler.sample(
           logits: values, parameters: asks[index].parameters, sampleIndex: asks[index].sample,

@@ -7,6 +7,8 @@ public struct DraftModelStatistics: Hashable, Sendable {
   public var forwards: UInt64 = 0
   public var tokens: UInt64 = 0
   public var seconds = 0.0
+  /// Tokens that the last pass chose among: all of the vocabulary, or its first part.
+  public var vocabulary = 0
   /// Prompt tokens found in its own prefix cache.
   public var cachedTokens: UInt64 = 0
   /// Sequences that got no drafts in a step because no blocks were left.

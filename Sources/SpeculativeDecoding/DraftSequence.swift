@@ -6,6 +6,8 @@ final class DraftSequence {
   var table = BlockTable()
   /// Leading tokens of the sequence whose keys and values are in the blocks.
   var computedCount = 0
+  /// Leading tokens that the choice of the vocabulary's part knows of.
+  var recordedCount: Int
   /// Leading blocks that are in the prefix cache.
   var sealedCount = 0
   /// Drafts whose keys and values follow; right as far as they were accepted.
@@ -15,6 +17,8 @@ final class DraftSequence {
   /// The last round in which the sequence ran, and in which drafts were wanted for it.
   var seenRound: UInt64 = 0
   var askedRound: UInt64 = 0
+
+  init(recordedCount: Int) { self.recordedCount = recordedCount }
 
   /// Takes over the guesses that turned out right; the others are written over.
   func settle(_ tokens: [TokenID]) {

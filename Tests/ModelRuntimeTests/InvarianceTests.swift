@@ -50,6 +50,33 @@ struct InvarianceTests {
     }
   }
 
+  /// Logits of the vocabulary's first tokens alone are those that all have; parts of a tile of rows are parts, too.
+  @Test(arguments: ModelArchitecture.allCases, [KernelArithmetic.fast, .reference])
+  func partsOfTheVocabulary(architecture: ModelArchitecture, arithmetic: KernelArithmetic) throws {
+    let weights = try Self.weights(architecture)
+    let prompts = (0..<3).map { TinyModel.prompt(20 + 9 * $0, seed: 30 + UInt64($0)) }
+    for path in KernelPath.allCases.filter(\.isSupported) {
+      let session = try ModelSession(weights, arithmetic: arithmetic, path: path)
+      var batch = ForwardBatch()
+      for prompt in prompts {
+        let blocks = session.sequences[session.add(prompt)].blocks
+        batch.append(tokens: prompt, startPosition: 0, blocks: blocks, logitCount: 2)
+      }
+      let whole = Array(try session.executor.forward(batch))
+      let vocabulary = TinyModel.vocabulary
+      #expect(whole.count == 6 * vocabulary)
+      for width in [1, 16, 37, 64, 149, vocabulary] {
+        batch.vocabularyPrefix = width
+        let expected = (0..<6).flatMap { whole[$0 * vocabulary..<$0 * vocabulary + width] }
+        #expect(Array(try session.executor.forward(batch)) == expected, "\(path), \(width) tokens")
+        try session.executor.begin(batch)
+        var last = session.executor.advance()
+        while last == nil { last = session.executor.advance() }
+        #expect(last.map(Array.init) == expected, "\(path), \(width) tokens, in pieces")
+      }
+    }
+  }
+
   /// Packing lets go of a mapped file's pages; a tied embedding is read from them again.
   @Test(arguments: [ModelArchitecture.llama, .gemma3])
   func mappedFiles(architecture: ModelArchitecture) throws {

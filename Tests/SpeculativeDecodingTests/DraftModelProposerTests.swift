@@ -153,6 +153,43 @@ import Testing
     }
   }
 
+  /// Half of 40,000 tokens suffice for a text that keeps to them; one in ten from the other half asks for all again.
+  @Test(arguments: [Float(0), 0.8]) func choosesAmongTheFirstTokensWhereTextsKeepToThem(temperature: Float) throws {
+    let (vocabulary, half) = (40_000, 20_000)
+    func executor() throws -> SimulatedExecutor {
+      try SimulatedExecutor(
+        blockCount: 64, blockSize: Self.blockSize, vocabularySize: vocabulary, spoken: 0..<100)
+    }
+    let proposer = DraftModelProposer(executor: try executor(), endOfGenerationTokens: [39_999], isCaching: true)
+    let parameters = SamplingParameters(
+      temperature: temperature, topK: 1, logitBias: [39_998: -5], seed: 5, minTokens: 8)
+    // A prompt's marks from the end of the vocabulary do not count.
+    var text = [TokenID](repeating: 39_999, count: 20)
+    var widths: [Int] = []
+    func step() throws -> DraftAsk {
+      proposer.beginStep(CollectionOfOne(7))
+      var asks = [ask(7, text, limit: 2, parameters)]
+      proposer.propose(&asks, promptTokens: 1_000)
+      widths.append(proposer.statistics.vocabulary)
+      try proposer.checkIntegrity()
+      return asks[0]
+    }
+    for _ in 0..<60 {
+      let ask = try step()
+      #expect(ask.drafts.count == 2)
+      text.append(ask.drafts.first ?? 0)
+    }
+    #expect(widths[..<32].allSatisfy { $0 == vocabulary })
+    #expect(widths[40...].allSatisfy { $0 == half })
+    let count = widths.count
+    for index in 0..<100 {
+      text.append(index % 10 == 0 ? 30_000 : 50)
+      _ = try step()
+    }
+    #expect(widths[count...].first == half)
+    #expect(widths[(count + 60)...].allSatisfy { $0 == vocabulary })
+  }
+
   @Test func nothingIsGuessedBeyondTheContextOrAnEnd() throws {
     let proposer = try proposer(context: 22)
     proposer.beginStep(0..<3 as Range<UInt64>)

@@ -9,7 +9,7 @@ public struct Sampler {
   /// Below this a temperature is as good as 0, as in vLLM.
   public static let smallestTemperature: Float = 1e-5
 
-  private let vocabularySize: Int
+  public let vocabularySize: Int
   private let endOfGenerationTokens: [TokenID]
   private var scratch: [Float] = []
   private var filter = CandidateFilter()

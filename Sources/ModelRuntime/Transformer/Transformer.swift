@@ -59,10 +59,10 @@ struct Transformer: ~Copyable {
 
   /// Computes the batch, which has been checked, a slab of tokens at a time.
   ///
-  /// - Returns: `[logitRows, vocabularySize]`, valid until the next call.
+  /// - Returns: `[logitRows, logitWidth]`, valid until the next call.
   mutating func forward(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
     pieces.progress = nil
-    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
+    scratch.logits.reserve(batch.logitRows.count * logitWidth(batch))
     var slab = Slab()
     while start(&slab, of: batch) {
       var progress = LayerProgress()
@@ -73,8 +73,10 @@ struct Transformer: ~Copyable {
   }
 
   private func logits(_ batch: ForwardBatch) -> UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(start: scratch.logits.base, count: batch.logitRows.count * model.vocabularySize)
+    UnsafeBufferPointer(start: scratch.logits.base, count: batch.logitRows.count * logitWidth(batch))
   }
+
+  private func logitWidth(_ batch: ForwardBatch) -> Int { batch.vocabularyPrefix ?? model.vocabularySize }
 
   /// Goes on to the next slab, and fills in its embeddings, positions, rotations and attention items. False: there is none.
   private mutating func start(_ slab: inout Slab, of batch: ForwardBatch) -> Bool {
@@ -168,8 +170,14 @@ struct Transformer: ~Copyable {
     }
     let rows = slab.logits.count
     normalize(rows: rows, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
-    multiply(
-      normalizedInput(rows), (weights.output, scratch.logits.base + slab.logits.lowerBound * model.vocabularySize))
+    let vocabulary = logitWidth(batch)
+    // A matrix's tiles of rows lie one after the other, so that its first rows are a matrix, too.
+    var output = weights.output.pointee
+    output.rows = UInt32(vocabulary)
+    output.tiles = (output.rows - 1) / UInt32(K_TILE_ROWS) + 1
+    withUnsafePointer(to: output) {
+      multiply(normalizedInput(rows), ($0, scratch.logits.base + slab.logits.lowerBound * vocabulary))
+    }
   }
 }
 
@@ -182,12 +190,12 @@ extension Transformer {
   /// Begins a pass over the batch, which has been checked, in place of one under way.
   mutating func begin(_ batch: ForwardBatch) {
     pieces = PiecewisePass(batch: batch)
-    scratch.logits.reserve(batch.logitRows.count * model.vocabularySize)
+    scratch.logits.reserve(batch.logitRows.count * logitWidth(batch))
   }
 
   /// Runs the next piece of what was begun.
   ///
-  /// - Returns: nil before the last; then `[logitRows, vocabularySize]`, valid until the next call.
+  /// - Returns: nil before the last; then `[logitRows, logitWidth]`, valid until the next call.
   mutating func advance() -> UnsafeBufferPointer<Float>? {
     guard var progress = pieces.progress else {
       let batch = pieces.batch
