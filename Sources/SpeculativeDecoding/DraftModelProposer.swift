@@ -79,6 +79,16 @@ public final class DraftModelProposer {
     }
   }
 
+  /// The sequence's text is complete, its end included.
+  public func finish(_ id: UInt64, tokens: [TokenID]) {
+    if let sequence = sequences[id] { record(tokens, of: sequence) }
+  }
+
+  private func record(_ tokens: [TokenID], of sequence: DraftSequence) {
+    for token in tokens.dropFirst(sequence.recordedCount) { vocabulary.record(token) }
+    sequence.recordedCount = tokens.count
+  }
+
   /// Proves that every block is free, cached or a sequence's.
   public func checkIntegrity() throws(ServingError) {
     var references = [Int](repeating: 0, count: pool.blockCount)
@@ -105,8 +115,7 @@ public final class DraftModelProposer {
       asks[index].drafts.removeAll(keepingCapacity: true)
       asks[index].limit = min(asks[index].limit, executor.maximumContextLength - asks[index].tokens.count)
       guard asks[index].limit > 0, let sequence = sequence(for: asks[index]) else { continue }
-      for token in asks[index].tokens[sequence.recordedCount...] { vocabulary.record(token) }
-      sequence.recordedCount = asks[index].tokens.count
+      record(asks[index].tokens, of: sequence)
       catchUp(index, asks[index], sequence, &budget)
       longest = max(longest, asks[index].limit)
     }
@@ -139,6 +148,7 @@ public final class DraftModelProposer {
     {
       return nil
     }
+    // Prompts do not count: they hold marks that no answer does.
     let sequence = DraftSequence(recordedCount: ask.tokens.count)
     pool.append(prefix, to: &sequence.table)
     sequence.computedCount = prefix.count * blockSize
@@ -198,7 +208,7 @@ public final class DraftModelProposer {
   }
 
   private func forward(_ asks: [DraftAsk]) -> UnsafeBufferPointer<Float>? {
-    batch.vocabularyPrefix = vocabulary.part
+    batch.vocabularyPrefix = vocabulary.prefix
     let width = batch.vocabularyPrefix ?? executor.vocabularySize
     if sampler.vocabularySize != width {
       sampler = Sampler(vocabularySize: width, endOfGenerationTokens: endOfGenerationTokens)

@@ -7,7 +7,7 @@ public struct DraftModelStatistics: Hashable, Sendable {
   public var forwards: UInt64 = 0
   public var tokens: UInt64 = 0
   public var seconds = 0.0
-  /// Tokens that the last pass chose among: all of the vocabulary, or its first part.
+  /// Tokens that the last pass chose among: all of the vocabulary, or a prefix of it.
   public var vocabulary = 0
   /// Prompt tokens found in its own prefix cache.
   public var cachedTokens: UInt64 = 0

@@ -6,7 +6,7 @@ final class DraftSequence {
   var table = BlockTable()
   /// Leading tokens of the sequence whose keys and values are in the blocks.
   var computedCount = 0
-  /// Leading tokens that the choice of the vocabulary's part knows of.
+  /// Leading tokens that the choice of the vocabulary's prefix has taken in, or that stood before the first ask.
   var recordedCount: Int
   /// Leading blocks that are in the prefix cache.
   var sealedCount = 0

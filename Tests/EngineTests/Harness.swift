@@ -27,12 +27,14 @@ struct Setup {
     var blockSize = 16
     var vocabularySize = 64
     var maximumContextLength = 2048
+    var spoken: Range<TokenID>?
     var failingStep: Int?
 
     func executor() throws -> sending SimulatedExecutor {
       try SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
-        maximumContextLength: maximumContextLength, text: text, failingStep: failingStep, model: "draft")
+        maximumContextLength: maximumContextLength, spoken: spoken, text: text, failingStep: failingStep,
+        model: "draft")
     }
   }
 
@@ -41,6 +43,7 @@ struct Setup {
   var vocabularySize = 64
   var maximumContextLength = 2048
   var endOfGeneration: [TokenID] = []
+  var spoken: Range<TokenID>?
   var text = SimulatedExecutor.Text.random
   var cost = SimulatedExecutor.Cost()
   var failingStep: Int?
@@ -52,8 +55,8 @@ struct Setup {
   func executor() throws -> SimulatedExecutor {
     try SimulatedExecutor(
       blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
-      maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-      failingStep: failingStep, record: record)
+      maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, spoken: spoken, text: text,
+      cost: cost, failingStep: failingStep, record: record)
   }
 
   func engine(
@@ -62,8 +65,9 @@ struct Setup {
     let engine = try EngineCore(
       executor: SimulatedExecutor(
         blockCount: blocks, blockSize: blockSize, vocabularySize: vocabularySize,
-        maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, text: text, cost: cost,
-        failingStep: failingStep, failingPiece: failingPiece, record: record), draftExecutor: draft?.executor(),
+        maximumContextLength: maximumContextLength, endOfGenerationTokens: endOfGeneration, spoken: spoken, text: text,
+        cost: cost, failingStep: failingStep, failingPiece: failingPiece, record: record),
+      draftExecutor: draft?.executor(),
       configuration: configuration,
       fileTier: fileTier, clock: clock)
     if start { engine.start() }

@@ -73,7 +73,7 @@ final class NotingExecutor: ModelExecutor {
     for (row, index) in batch.logitRows.enumerated() {
       guard let segment = batch.segments.first(where: { $0.tokenRange.contains(index) }) else { continue }
       let next = segment.startPosition + index - segment.tokenOffset + 1
-      scripted[row * vocabularySize + Int(script(next))] = 6
+      scripted[row * (batch.vocabularyPrefix ?? vocabularySize) + Int(script(next))] = 6
     }
     return UnsafeBufferPointer(rebasing: scripted[..<logits.count])
   }

@@ -30,6 +30,29 @@ import Testing
     await engine.stop()
   }
 
+  /// The draft model comes to choose among the first half of the vocabulary; with noise a token may lie behind it.
+  @Test(arguments: [Float(0), 0.17]) func aDraftModelMayKnowAPrefixOfTheVocabulary(temperature: Float) async throws {
+    var setup = Setup()
+    setup.vocabularySize = 32_768
+    setup.spoken = 0..<64
+    setup.draft = .init(text: .random, vocabularySize: 32_768, spoken: 0..<64)
+    setup.configuration.specMethod = .draft
+    let engine = try setup.engine()
+    let requests = (0..<3).map {
+      EngineRequest(
+        prompt: prompt(30, seed: $0),
+        sampling: SamplingParameters(temperature: temperature, seed: 4, maxTokens: 100))
+    }
+    for (request, handle) in zip(requests, try requests.map { try engine.generate($0) }) {
+      let outcome = try await collect(handle)
+      #expect(outcome.tokens[0] == (try setup.reference(request, count: 100)))
+    }
+    #expect(engine.statistics.acceptedTokens > 0)
+    #expect(engine.statistics.speculation.draftModel.vocabulary == 16_384)
+    try await expectClean(engine)
+    await engine.stop()
+  }
+
   @Test func aRequestMayForbidDrafts() async throws {
     var setup = Setup()
     setup.text = .repeating(period: 6)

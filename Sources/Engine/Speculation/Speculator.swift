@@ -215,6 +215,7 @@ struct Speculator {
   mutating func remember(_ sequence: Sequence, promptCount: Int, salt: String, isWhole: Bool) {
     guard configuration.speculates else { return }
     answers.record(sequence.tokens.count - promptCount, isWhole: isWhole)
+    drafter?.finish(sequence.id, tokens: sequence.tokens)
     guard configuration.specMethod == .suffix else { return }
     let start = max(0, promptCount - SuffixHistory.longestMatch)
     if sequence.tokens.count > promptCount { history.record(sequence.tokens[start...], salt: salt) }

@@ -163,20 +163,20 @@ struct Transformer: ~Copyable {
   /// The last norm and the output projection, for the rows whose logits are wanted.
   private mutating func project(_ slab: Slab, of batch: ForwardBatch) {
     guard !slab.logits.isEmpty else { return }
-    let width = model.embeddingSize
+    let embedding = model.embeddingSize
     for (index, row) in batch.logitRows[slab.logits].enumerated() {
-      (scratch.delta.base + index * width).update(
-        from: scratch.residual.base + (row - slab.first) * width, count: width)
+      (scratch.delta.base + index * embedding).update(
+        from: scratch.residual.base + (row - slab.first) * embedding, count: embedding)
     }
     let rows = slab.logits.count
     normalize(rows: rows, residual: scratch.delta.base, delta: nil, deltaNorm: nil, norm: weights.outputNorm)
-    let vocabulary = logitWidth(batch)
+    let width = logitWidth(batch)
     // A matrix's tiles of rows lie one after the other, so that its first rows are a matrix, too.
     var output = weights.output.pointee
-    output.rows = UInt32(vocabulary)
+    output.rows = UInt32(width)
     output.tiles = (output.rows - 1) / UInt32(K_TILE_ROWS) + 1
     withUnsafePointer(to: output) {
-      multiply(normalizedInput(rows), ($0, scratch.logits.base + slab.logits.lowerBound * vocabulary))
+      multiply(normalizedInput(rows), ($0, scratch.logits.base + slab.logits.lowerBound * width))
     }
   }
 }

@@ -61,7 +61,8 @@ final class BulkExecutor: ModelExecutor {
     let left = (computed - ContinuousClock.now) / .seconds(1)
     if left > 0 { usleep(UInt32(left * 1e6)) }
     steps.append(begin, .now)
-    return UnsafeBufferPointer(rebasing: logits[..<(batch.logitRows.count * vocabularySize)])
+    let width = batch.vocabularyPrefix ?? vocabularySize
+    return UnsafeBufferPointer(rebasing: logits[..<(batch.logitRows.count * width)])
   }
 
   func copyBlock(from source: BlockID, to destination: BlockID) {
